@@ -1,0 +1,45 @@
+# One target per folder: its link list is the list of folders that it may include (the layer law).
+
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+
+add_library(grapevine_flags INTERFACE)
+target_include_directories(grapevine_flags INTERFACE ${PROJECT_SOURCE_DIR})
+target_compile_options(grapevine_flags INTERFACE -Wall -Wextra)
+if(CMAKE_CXX_COMPILER_ID MATCHES "Clang")
+  target_compile_options(grapevine_flags INTERFACE -Werror -Wthread-safety)
+endif()
+if(GRAPEVINE_SANITIZE)
+  target_compile_options(grapevine_flags INTERFACE
+    -fsanitize=${GRAPEVINE_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  target_link_options(grapevine_flags INTERFACE -fsanitize=${GRAPEVINE_SANITIZE})
+endif()
+
+# grapevine_library(operator_graph SOURCES a.cc b.cc DEPS operator_base PRIVATE_DEPS dnnl::dnnl)
+# A folder of headers alone leaves SOURCES out.
+function(grapevine_library name)
+  cmake_parse_arguments(PARSE_ARGV 1 ARG "" "" "SOURCES;DEPS;PRIVATE_DEPS")
+  if(ARG_SOURCES)
+    add_library(${name} STATIC ${ARG_SOURCES})
+    target_link_libraries(${name} PUBLIC grapevine_flags ${ARG_DEPS} PRIVATE ${ARG_PRIVATE_DEPS})
+  else()
+    add_library(${name} INTERFACE)
+    target_link_libraries(${name} INTERFACE grapevine_flags ${ARG_DEPS})
+  endif()
+endfunction()
+
+# grapevine_test(operator_graph_test SOURCES graph_test.cc DEPS operator_graph LABELS slow)
+# One binary per folder of tests; ctest runs each case as a test of its own, in parallel.
+function(grapevine_test name)
+  cmake_parse_arguments(PARSE_ARGV 1 ARG "" "TIMEOUT" "SOURCES;DEPS;LABELS")
+  if(NOT ARG_TIMEOUT)
+    set(ARG_TIMEOUT 120)
+  endif()
+  add_executable(${name} ${ARG_SOURCES})
+  target_link_libraries(${name} PRIVATE ${ARG_DEPS} grapevine_flags GTest::gmock GTest::gtest_main)
+  gtest_discover_tests(${name} DISCOVERY_TIMEOUT 60
+    PROPERTIES TIMEOUT ${ARG_TIMEOUT} LABELS "${ARG_LABELS}")
+endfunction()
