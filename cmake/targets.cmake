@@ -8,7 +8,7 @@ set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
 
 add_library(grapevine_flags INTERFACE)
 target_include_directories(grapevine_flags INTERFACE ${PROJECT_SOURCE_DIR})
-target_compile_options(grapevine_flags INTERFACE -Wall -Wextra)
+target_compile_options(grapevine_flags INTERFACE -Wall -Wextra -Wno-missing-field-initializers)
 if(CMAKE_CXX_COMPILER_ID MATCHES "Clang")
   target_compile_options(grapevine_flags INTERFACE -Werror -Wthread-safety)
 endif()
