@@ -11,6 +11,8 @@ target_include_directories(grapevine_flags INTERFACE ${PROJECT_SOURCE_DIR})
 target_compile_options(grapevine_flags INTERFACE -Wall -Wextra -Wno-missing-field-initializers)
 if(CMAKE_CXX_COMPILER_ID MATCHES "Clang")
   target_compile_options(grapevine_flags INTERFACE -Werror -Wthread-safety)
+else()
+  target_compile_options(grapevine_flags INTERFACE -Wno-restrict)  # g++ 12: wrong on std::string's +
 endif()
 if(GRAPEVINE_SANITIZE)
   target_compile_options(grapevine_flags INTERFACE
