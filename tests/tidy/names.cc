@@ -56,14 +56,16 @@ bool IsTwin(std::string_view path) { return path.find("worker/backend/") != path
 constexpr std::string_view kSentences[] = {"Immutable", "Thread-compatible", "Thread-safe",
                                            "Lives on "};
 
-// The comment that ends on the line before `line`; template and attribute lines in between belong
-// to the class.
+// The comment that ends on the line before `line`; a template line in between belongs to the class.
 std::string CommentAbove(const std::vector<std::string>& lines, std::size_t line) {
+  std::size_t first = line;
+  while (first > 0 &&
+         (lines[first - 1].starts_with("template") || lines[first - 1].starts_with("//"))) {
+    --first;
+  }
   std::string comment;
-  while (line > 0 &&
-         (lines[line - 1].starts_with("template") || lines[line - 1].starts_with("//"))) {
-    --line;
-    if (lines[line].starts_with("//")) comment = lines[line].substr(2) + comment;
+  for (; first < line; ++first) {
+    if (lines[first].starts_with("//")) comment += lines[first].substr(2);
   }
   return comment;
 }

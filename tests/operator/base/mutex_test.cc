@@ -19,6 +19,7 @@ TEST(MutexTest, NoIncrementOfManyThreadsIsLost) {
   Counter counter;
   {
     std::vector<std::jthread> threads;
+    threads.reserve(4);
     for (int t = 0; t < 4; ++t) {
       threads.emplace_back([&counter] {
         for (int i = 0; i < 1000; ++i) {
