@@ -84,26 +84,27 @@ Findings CheckHeadersUsed(const SourceTree& tree) {
 }
 
 Findings CheckMirrors(const SourceTree& tree) {
-  std::set<std::string>
-      tested;  // headers, without their ending, that a test in the right place includes
+  std::set<std::string> headers;   // that a test of their own folder includes
+  std::set<std::string> mirrored;  // folders with such a header
+  std::set<std::string> suites;    // folders of which a conformance suite includes a header
   for (const auto& [path, text] : tree) {
-    if (!path.ends_with("_test.cc")) continue;
     for (const Include& include : IncludesOf(text)) {
       const std::string folder = FolderOf(include.path);
-      if (FolderOf(path) == "tests/" + folder || path.starts_with("tests/conformance/")) {
-        tested.insert(folder + "/" + StemOf(include.path));
-      }
+      if (path.starts_with("tests/conformance/")) suites.insert(folder);
+      if (!path.ends_with("_test.cc") || FolderOf(path) != "tests/" + folder) continue;
+      headers.insert(include.path);
+      mirrored.insert(folder);
     }
   }
   Findings findings;
   for (const auto& [path, text] : tree) {
     const int floor = FloorOf(path);
-    if (!IsSource(path) || floor < 0 || floor > 2) continue;
+    if (!IsSource(path) || floor < 0 || floor > 2 || suites.contains(FolderOf(path))) continue;
     const std::string name = FolderOf(path) + "/" + StemOf(path);
     const std::string mirror = "tests/" + name + "_test.cc";
-    if (!tree.contains(mirror) && !tested.contains(name)) {
-      findings.push_back(fmt::format("{}:1: {} is missing", path, mirror));
-    }
+    const bool shared = !tree.contains(name + ".h") && mirrored.contains(FolderOf(path));
+    if (shared || headers.contains(name + ".h") || tree.contains(mirror)) continue;
+    findings.push_back(fmt::format("{}:1: {} is missing", path, mirror));
   }
   return findings;
 }

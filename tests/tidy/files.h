@@ -15,9 +15,10 @@ Findings CheckBuilt(const SourceTree& tree);
 // alone; each header of tests/ by another file there.
 Findings CheckHeadersUsed(const SourceTree& tree);
 
-// Each source of the floors F0 to F2 has its mirror: tests/<its folder>/<its name>_test.cc, or a
-// test of that folder or of tests/conformance/ that includes its header. Adapters (F3) are tested
-// by conformance suites and whole processes.
+// Each source of the floors F0 to F2 has its mirror, tests/<its folder>/<its name>_test.cc, or its
+// header is included by another test of that folder; where several sources share a header, one of
+// the folder's will do. A conformance suite over a folder covers all of it. Adapters (F3) are
+// tested by suites and by whole processes.
 Findings CheckMirrors(const SourceTree& tree);
 
 // Nothing is left for later: the words for that are findings.

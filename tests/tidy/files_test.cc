@@ -81,9 +81,18 @@ TEST(FilesTest, ASourceWithoutItsMirrorIsFound) {
 
 TEST(FilesTest, ATestOfTheFolderOrASuiteThatIncludesTheHeaderIsAMirrorToo) {
   const std::string text = "#include \"operator/graph/planner.h\"\n";
-  SourceTree tree{{"operator/graph/planner.cc", ""}, {"tests/operator/other/a_test.cc", text}};
+  SourceTree tree{{"operator/graph/planner.cc", ""},
+                  {"operator/graph/planner.h", ""},
+                  {"tests/operator/other/a_test.cc", text}};
   EXPECT_THAT(CheckMirrors(tree), ElementsAre(HasSubstr("planner.cc")));
   tree["tests/conformance/planner_suite_test.cc"] = text;
+  EXPECT_THAT(CheckMirrors(tree), IsEmpty());
+}
+
+TEST(FilesTest, SourcesThatShareAHeaderAreTestedThroughOneOfTheirFolder) {
+  SourceTree tree{{"operator/graph/ring.cc", ""}, {"operator/graph/family.h", ""}};
+  EXPECT_THAT(CheckMirrors(tree), ElementsAre(HasSubstr("ring.cc")));
+  tree["tests/operator/graph/family_test.cc"] = "#include \"operator/graph/family.h\"\n";
   EXPECT_THAT(CheckMirrors(tree), IsEmpty());
 }
 

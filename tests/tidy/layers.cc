@@ -32,8 +32,10 @@ const std::vector<Room>& Rooms() {
       {"operator/metrics", 3, {}},
       {"worker", 4, {}},
       {"worker/gossip", 1, {}},
-      {"worker/gossip/driver", 2, {"worker/store", "worker/transport"}},
+      {"worker/gossip/driver", 2, {"worker/gossip/chunk_pool", "worker/store", "worker/transport"}},
+      {"worker/gossip/chunk_pool", 2, {}},
       {"worker/store", 2, {}},
+      {"worker/store/parameter_layout", 1, {}},
       {"worker/transport", 2, {}},
       {"worker/transport/grpc", 3, {}},
       {"worker/backend", 2, {}},
@@ -103,6 +105,7 @@ std::string FolderOfTarget(std::string_view target) {
         target.starts_with(name) && (target.size() == name.size() || target[name.size()] == '_');
     if (room.floor != 4 && named && room.path.size() > longest.size()) longest = room.path;
   }
+  // The driver's room is a file, not a folder.
   return longest == "worker/gossip/driver" ? "worker/gossip" : longest;
 }
 

@@ -1,6 +1,7 @@
 #include "tests/tidy/sizes.h"
 
 #include <algorithm>
+#include <initializer_list>
 
 #include "fmt/format.h"
 
@@ -21,19 +22,35 @@ int Columns(std::string_view line) {  // UTF-8 bytes that begin a character
   }));
 }
 
-std::size_t Indent(std::string_view line) {
-  return std::min(line.find_first_not_of(' '), line.size());
+bool BeginsAt(std::size_t indent, std::string_view line) {
+  return line.find_first_not_of(' ') == indent && line[indent] != '#' && line[indent] != '}' &&
+         !line.substr(indent).starts_with("//");
 }
 
-// Whether the line ends the head of a function: `…) {`, `…) const {`, but not a statement's.
-bool OpensFunction(std::string_view line) {
-  if (!line.ends_with('{') || line.find(')') == line.npos) return false;
-  const std::string code = Trimmed(line);
-  for (const char* statement :
-       {"if ", "for ", "while ", "switch ", "do ", "} ", "namespace ", "//"}) {
-    if (code.starts_with(statement)) return false;
+bool StartsWithAny(std::string_view line, std::initializer_list<std::string_view> words) {
+  return std::any_of(words.begin(), words.end(),
+                     [line](std::string_view word) { return line.starts_with(word); });
+}
+
+struct Statement {
+  std::string text;
+  std::size_t last;  // its last line, up to the brace that opens its body
+};
+
+Statement StatementFrom(const std::vector<std::string>& lines, std::size_t first) {
+  Statement statement{Trimmed(lines[first]), first};
+  while (statement.last + 1 < lines.size() && !statement.text.empty() &&
+         std::string_view("{};").find(statement.text.back()) == std::string_view::npos) {
+    statement.text += " " + Trimmed(lines[++statement.last]);
   }
-  return true;
+  return statement;
+}
+
+bool OpensFunction(std::string_view statement) {
+  return statement.ends_with('{') && !statement.ends_with("= {") &&
+         statement.find(')') != statement.npos &&
+         !StartsWithAny(statement,
+                        {"namespace ", "class ", "struct ", "enum ", "union ", "extern "});
 }
 
 }  // namespace
@@ -60,21 +77,23 @@ Findings CheckFunctions(const SourceTree& tree) {
   for (const auto& [path, text] : tree) {
     if (!IsCode(path)) continue;
     const auto lines = LinesOf(text);
+    bool in_class = false;
     for (std::size_t begin = 0; begin < lines.size(); ++begin) {
-      if (!OpensFunction(lines[begin])) continue;
-      // A head that goes over several lines begins further left than it ends.
-      std::size_t head = begin;
-      while (head > 0 && Indent(lines[head]) > 2 && !lines[head - 1].empty() &&
-             !lines[head - 1].ends_with(';') && !lines[head - 1].ends_with('{')) {
-        --head;
-      }
-      const std::string closing = std::string(Indent(lines[head]), ' ') + "}";
-      std::size_t end = begin + 1;
+      if (StartsWithAny(lines[begin], {"class ", "struct "}))
+        in_class = lines[begin].ends_with('{');
+      if (lines[begin].starts_with('}')) in_class = false;
+      const std::size_t indent = in_class ? 2 : 0;
+      if (!BeginsAt(indent, lines[begin])) continue;
+      const Statement head = StatementFrom(lines, begin);
+      if (!OpensFunction(head.text)) continue;
+      const std::string closing = std::string(indent, ' ') + "}";
+      std::size_t end = head.last + 1;
       while (end < lines.size() && !lines[end].starts_with(closing)) ++end;
-      const auto length = end - head + 1;
+      const auto length = end - begin + 1;
       if (length > kFunctionLines) {
-        findings.push_back(fmt::format("{}:{}: a function of {} lines", path, head + 1, length));
+        findings.push_back(fmt::format("{}:{}: a function of {} lines", path, begin + 1, length));
       }
+      begin = end;
     }
   }
   return findings;

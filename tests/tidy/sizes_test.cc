@@ -65,5 +65,13 @@ TEST(SizesTest, MethodsWithinAClassAreFunctionsTheClassIsNot) {
               ElementsAre("worker/a.h:2: a function of 101 lines"));
 }
 
+TEST(SizesTest, ALambdaWithinAStatementIsNoFunctionOfItsOwn) {
+  const std::string lambda = "  Call([](int a) {\n" + Repeated("    y();\n", 60) + "  });\n";
+  EXPECT_THAT(CheckFunctions({{"worker/a.cc", "void F() {\n" + lambda + "}\n\nint b;\n"}}),
+              IsEmpty());
+  EXPECT_THAT(CheckFunctions({{"worker/a.cc", "void F() {\n" + lambda + lambda + "}\n"}}),
+              ElementsAre("worker/a.cc:1: a function of 126 lines"));
+}
+
 }  // namespace
 }  // namespace grapevine::tidy
