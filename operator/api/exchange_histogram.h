@@ -7,8 +7,9 @@
 
 namespace grapevine::api {
 
-// Durations of exchanges in logarithmic buckets, cheap to add up over members. Bucket b holds durations
-// in (Bound(b-1), Bound(b)], each bound 2^(1/4) of the one before: a quantile is right within 19 %.
+// Durations of exchanges in logarithmic buckets, cheap to add up over members. Bucket b holds
+// durations in (Bound(b-1), Bound(b)], each bound 2^(1/4) of the one before: a quantile is right
+// within 19 %.
 inline constexpr int kExchangeBuckets = 76;
 inline constexpr double kFirstExchangeBoundSeconds = 50e-6;
 

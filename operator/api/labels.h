@@ -1,0 +1,31 @@
+#pragma once
+
+namespace grapevine::api {
+
+// Every name by which Grapevine's objects are found in an API server.
+
+inline constexpr char kGroup[] = "grapevine.dev";
+inline constexpr char kVersion[] = "v1alpha1";
+inline constexpr char kApiVersion[] = "grapevine.dev/v1alpha1";
+
+inline constexpr char kTrainingJobKind[] = "TrainingJob";
+inline constexpr char kTrainingJobPlural[] = "trainingjobs";
+inline constexpr char kCommunicationGraphKind[] = "CommunicationGraph";
+inline constexpr char kCommunicationGraphPlural[] = "communicationgraphs";
+
+// Labels of a worker pod. The UID of its controller reference, not these, says whose it is.
+inline constexpr char kJobNameLabel[] = "grapevine.dev/job-name";
+inline constexpr char kSlotLabel[] = "grapevine.dev/slot";
+inline constexpr char kIncarnationLabel[] = "grapevine.dev/incarnation";
+
+// On a TrainingJob: "true" asks for an end in order, with consensus and a last checkpoint.
+inline constexpr char kStopRequestedAnnotation[] = "grapevine.dev/stop-requested";
+// On a pod: which template it was made from.
+inline constexpr char kTemplateHashAnnotation[] = "grapevine.dev/template-hash";
+
+// Kubernetes' own, read from a pod: the pod with the lower number is removed first.
+inline constexpr char kPodDeletionCostAnnotation[] = "controller.kubernetes.io/pod-deletion-cost";
+// The type of the pod condition that says that the cluster, not the program, ended the pod.
+inline constexpr char kDisruptionTargetCondition[] = "DisruptionTarget";
+
+}  // namespace grapevine::api

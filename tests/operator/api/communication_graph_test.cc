@@ -1,0 +1,58 @@
+#include "operator/api/communication_graph.h"
+
+#include "gtest/gtest.h"
+
+namespace grapevine::api {
+namespace {
+
+using nlohmann::json;
+
+CommunicationGraph Example() {
+  CommunicationGraph graph;
+  graph.metadata.name = "digits";
+  graph.epoch = 7;
+  graph.members = {{1, "digits-0-0", "10.0.0.1:900", Side::kActive, "2024-05-01T09:30:00Z"},
+                   {4, "digits-1-0", "10.0.0.2:900", Side::kPassive, "2024-05-01T09:30:00Z"}};
+  graph.edges = {{1, 4}};
+  graph.spectral_gap = 0.123456789012345;
+  graph.reason = "member 4 joined";
+  return graph;
+}
+
+TEST(CommunicationGraphTest, SurvivesARoundTrip) {
+  const absl::StatusOr<CommunicationGraph> read = CommunicationGraphFromJson(ToJson(Example()));
+  ASSERT_TRUE(read.ok()) << read.status();
+  EXPECT_EQ(*read, Example());
+}
+
+TEST(CommunicationGraphTest, WithoutAStatusHasEpochZero) {
+  const auto read = CommunicationGraphFromJson({{"metadata", {{"name", "digits"}}}});
+  ASSERT_TRUE(read.ok());
+  EXPECT_EQ(read->epoch, 0u);
+  EXPECT_TRUE(read->members.empty());
+}
+
+TEST(CommunicationGraphTest, RefusesHalfAGraph) {
+  for (const char* patch :
+       {R"({"status": {"edges": [[1, 9]]}})", R"({"status": {"edges": [[1]]}})",
+        R"({"status": {"edges": null}})", R"({"status": {"edges": [["1", "4"]]}})",
+        R"({"status": {"epoch": null}})", R"({"status": {"epoch": "7"}})",
+        R"({"status": {"members": [{"id": 1}]}})", R"({"status": {"members": {"a": 1}}})",
+        R"({"status": 3})"}) {
+    json object = ToJson(Example());
+    object.merge_patch(json::parse(patch));
+    EXPECT_EQ(CommunicationGraphFromJson(object).status().code(),
+              absl::StatusCode::kInvalidArgument)
+        << patch;
+  }
+  json unknown_side = ToJson(Example());
+  unknown_side["status"]["members"][0]["side"] = "left";
+  EXPECT_FALSE(CommunicationGraphFromJson(unknown_side).ok());
+  json twice = ToJson(Example());
+  twice["status"]["members"][1]["id"] = 1;
+  EXPECT_FALSE(CommunicationGraphFromJson(twice).ok());
+  EXPECT_FALSE(CommunicationGraphFromJson(json::array()).ok());
+}
+
+}  // namespace
+}  // namespace grapevine::api
