@@ -11,8 +11,8 @@
 
 namespace grapevine::controller {
 
-// Which collection of the API server: {"grapevine.dev", "v1alpha1", "trainingjobs"} or, for the core
-// group, {"", "v1", "pods"}.
+// Which collection of the API server: {"grapevine.dev", "v1alpha1", "trainingjobs"} or, for the
+// core group, {"", "v1", "pods"}.
 struct Resource {
   std::string group;
   std::string version;
@@ -27,28 +27,30 @@ struct WatchEvent {
   nlohmann::json object;  // the object; for kError a Status
 };
 
-// An open watch. Destroying it ends it: no call of its callback begins after the destructor returned.
+// An open watch. Destroying it ends it: once the destructor has returned no call of its callback
+// runs or begins, save the one that destroyed it. Thread-compatible.
 class Watch {
  public:
   virtual ~Watch() = default;
 };
 
 struct WatchOptions {
-  std::string selector;          // labels, as in kubectl -l; empty for all
-  std::string resource_version;  // events after it; empty for "from now, with what is there as ADDED"
+  std::string selector;  // labels, as in kubectl -l; empty for all
+  std::string
+      resource_version;  // events after it; empty for "from now, with what is there as ADDED"
 };
 
 struct DeleteOptions {
-  std::string uid;  // precondition; empty for none
+  std::string uid;                // precondition; empty for none
   int grace_period_seconds = -1;  // -1: the object's own
 };
 
 // The seven verbs of the Kubernetes API on JSON objects, which carry apiVersion, kind and metadata.
 // Implemented by operator/local (in memory, for `grapevine run` and tests) and by operator/kube.
 //
-// Errors by code, which decides what to do: NotFound; AlreadyExists (Create); Aborted (conflict: read
-// again); InvalidArgument (422: never try again); OutOfRange (410: list again); Unavailable and
-// DeadlineExceeded (try again later); ResourceExhausted (quota, 429); PermissionDenied.
+// Errors by code, which decides what to do: NotFound; AlreadyExists (Create); Aborted (conflict:
+// read again); InvalidArgument (422: never try again); OutOfRange (410: list again); Unavailable
+// and DeadlineExceeded (try again later); ResourceExhausted (quota, 429); PermissionDenied.
 // Thread-safe.
 class ApiClient {
  public:
@@ -68,8 +70,9 @@ class ApiClient {
   // Graceful where the kind is (pods): deletionTimestamp first, gone when its owner says so.
   virtual absl::Status Delete(const Resource&, std::string_view name_space, std::string_view name,
                               const DeleteOptions& options) = 0;
-  // Calls `on_event` in order, one call at a time, on a thread of the client's; it must return soon.
-  // The last event of a watch that the server ended is kError.
+  // Calls `on_event` in order, one call at a time, on a thread of the client's; it must return
+  // soon. The last event of a watch that the server ended is kError; a Status without a code
+  // says that it ended in order.
   virtual absl::StatusOr<std::unique_ptr<Watch>> OpenWatch(
       const Resource&, std::string_view name_space, const WatchOptions& options,
       std::function<void(const WatchEvent&)> on_event) = 0;

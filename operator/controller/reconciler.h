@@ -19,10 +19,10 @@ struct Result {
   std::optional<Duration> requeue_after;  // nullopt: not before something changes
 };
 
-// Makes the world match one object, given its name alone. Level-based: what changed is not told, and
-// several changes may be one call, so it reads everything again. A name is never reconciled twice at
-// once. An error is tried again with backoff, unless it is InvalidArgument or FailedPrecondition, which
-// no repeat would mend.
+// Makes the world match one object, given its name alone. Level-based: what changed is not told,
+// and several changes may be one call, so it reads everything again. A name is never reconciled
+// twice at once. An error is tried again with backoff, unless it is InvalidArgument or
+// FailedPrecondition, which no repeat would mend. Thread-safe.
 class Reconciler {
  public:
   virtual ~Reconciler() = default;

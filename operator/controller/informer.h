@@ -1,0 +1,68 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "nlohmann/json.hpp"
+#include "operator/base/clock.h"
+#include "operator/base/mutex.h"
+#include "operator/controller/api_client.h"
+#include "operator/controller/object_store.h"
+
+namespace grapevine::controller {
+
+class Reflector;
+
+struct InformerOptions {
+  Resource resource;
+  std::string name_space;     // empty: all
+  std::string selector;       // labels; empty: all
+  std::string indexed_label;  // see ObjectStore
+  uint64_t seed = 1;          // of the jitter between attempts
+};
+
+// A live copy of one resource: an ObjectStore kept up to date by list and watch, and the news of
+// each change. What the store says is always something that the server once said, and it ends up at
+// what the server says last; between the two, changes may be seen as one, and a deletion may show
+// an old last state. Own writes are not there at once. Thread-safe.
+class Informer {
+ public:
+  // `client` and `clock` must outlive the informer.
+  Informer(ApiClient* client, const Clock* clock, InformerOptions options);
+  ~Informer();
+
+  // `subscriber` is called after the store has the change, one call at a time, and must return
+  // soon: as a rule it adds a name to a queue. REQUIRES: not started.
+  void Subscribe(std::function<void(const ObjectChange&)> subscriber);
+
+  void Start();
+  // Ends list and watch; the store keeps what it has. No subscriber runs after it returned.
+  void Stop();
+
+  // The first list is in the store and all subscribers were told.
+  bool HasSynced() const;
+  // Waits for it; false when `deadline` passed first.
+  bool WaitForSync(Time deadline);
+
+  const ObjectStore& store() const { return store_; }
+
+ private:
+  void OnListed(std::vector<nlohmann::json> objects);
+  void OnEvent(const WatchEvent& event);
+  void Tell(const ObjectChange& change);
+
+  ObjectStore store_;
+  bool started_ = false;                                               // set by Start
+  std::vector<std::function<void(const ObjectChange&)>> subscribers_;  // fixed by Start
+  std::unique_ptr<Reflector> reflector_;
+
+  mutable Mutex mutex_;
+  CondVar synced_changed_;
+  bool synced_ ABSL_GUARDED_BY(mutex_) = false;
+};
+
+}  // namespace grapevine::controller

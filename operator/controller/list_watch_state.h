@@ -1,0 +1,60 @@
+#pragma once
+
+#include <cstdint>
+#include <random>
+#include <string>
+
+#include "absl/status/status.h"
+#include "operator/base/clock.h"
+#include "operator/controller/api_client.h"
+
+namespace grapevine::controller {
+
+// What to do next to keep a copy of a resource: list, watch from where the copy is, or wait. Pure:
+// it is told what happened and when. The rules are client-go's:
+//   - the watch starts from the version of the list, and moves on with each event that was applied;
+//   - a watch that ends in order is opened again from there, without another list;
+//   - 410 Gone: list again at once. 429 and 5xx: back off, then watch again. Other errors: back
+//   off,
+//     then list again;
+//   - a watch that lasts less than a second and brings nothing counts as an error, so nothing
+//   loops;
+//   - the backoff doubles from about 1 s to about 1 min and starts anew after 2 calm minutes.
+// Thread-compatible.
+class ListWatchState {
+ public:
+  enum class Step { kList, kWatch, kWait };
+  struct Next {
+    Step step;
+    Time until{};  // of kWait
+  };
+
+  explicit ListWatchState(uint64_t seed) : rng_(seed) {}
+
+  Next NextStep(Time now) const;
+  const std::string& resource_version() const { return resource_version_; }
+
+  void OnListed(std::string resource_version);
+  void OnListFailed(Time now);
+  void OnWatchOpened(Time now);
+  void OnWatchRefused(const absl::Status& status, Time now);
+  // After the event was applied to the copy. REQUIRES: not of type kError.
+  void OnEvent(const WatchEvent& event);
+  // `code`: of the Status that ended the watch; 0 when it ended in order.
+  void OnWatchEnded(int code, Time now);
+
+ private:
+  void BackOff(Time now);
+
+  std::mt19937_64 rng_;
+  bool must_list_ = true;
+  bool fresh_list_ = false;  // no event since the last list
+  std::string resource_version_;
+  int failures_ = 0;
+  Time last_failure_{};
+  Time not_before_{};
+  Time watch_opened_{};
+  bool watch_brought_something_ = false;
+};
+
+}  // namespace grapevine::controller

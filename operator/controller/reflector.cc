@@ -1,0 +1,125 @@
+#include "operator/controller/reflector.h"
+
+#include <memory>
+#include <utility>
+
+#include "absl/status/statusor.h"
+#include "operator/base/check.h"
+#include "operator/controller/object_store.h"
+#include "spdlog/spdlog.h"
+
+namespace grapevine::controller {
+namespace {
+
+using nlohmann::json;
+
+int CodeOf(const json& status) {
+  const auto code = status.find("code");
+  return code != status.end() && code->is_number_integer() ? code->get<int>() : 0;
+}
+
+}  // namespace
+
+Reflector::Reflector(ApiClient* client, const Clock* clock, ReflectorOptions options)
+    : client_(client), clock_(clock), options_(std::move(options)), state_(options_.seed) {}
+
+Reflector::~Reflector() { Stop(); }
+
+void Reflector::Start() {
+  GRAPEVINE_CHECK(!thread_.joinable());
+  thread_ = std::thread([this] { Run(); });
+}
+
+void Reflector::Stop() {
+  {
+    MutexLock lock(mutex_);
+    stopped_ = true;
+    changed_.NotifyAll();
+  }
+  if (thread_.joinable()) thread_.join();
+}
+
+void Reflector::Run() {
+  while (true) {
+    ListWatchState::Next next;
+    {
+      MutexLock lock(mutex_);
+      if (stopped_) return;
+      next = state_.NextStep(clock_->Now());
+    }
+    switch (next.step) {
+      case ListWatchState::Step::kWait:
+        WaitUntil(next.until);
+        break;
+      case ListWatchState::Step::kList:
+        List();
+        break;
+      case ListWatchState::Step::kWatch:
+        WatchOnce();
+        break;
+    }
+  }
+}
+
+void Reflector::WaitUntil(Time deadline) {
+  MutexLock lock(mutex_);
+  while (!stopped_ && clock_->Now() < deadline) changed_.WaitUntil(mutex_, deadline);
+}
+
+void Reflector::List() {
+  absl::StatusOr<json> list =
+      client_->List(options_.resource, options_.name_space, options_.selector);
+  const auto items = list.ok() ? list->find("items") : json::iterator();
+  if (!list.ok() || items == list->end() || !items->is_array()) {
+    spdlog::warn("cannot list {}: {}", options_.resource.plural,
+                 list.ok() ? "the answer has no items" : list.status().ToString());
+    MutexLock lock(mutex_);
+    state_.OnListFailed(clock_->Now());
+    return;
+  }
+  std::string version = ResourceVersionOf(*list);
+  options_.on_listed(std::move(items->get_ref<json::array_t&>()));
+  MutexLock lock(mutex_);
+  state_.OnListed(std::move(version));
+}
+
+void Reflector::WatchOnce() {
+  WatchOptions options{.selector = options_.selector};
+  {
+    MutexLock lock(mutex_);
+    watch_ended_ = false;
+    options.resource_version = state_.resource_version();
+    state_.OnWatchOpened(clock_->Now());
+  }
+  absl::StatusOr<std::unique_ptr<Watch>> watch =
+      client_->OpenWatch(options_.resource, options_.name_space, options,
+                         [this](const WatchEvent& event) { OnWatchEvent(event); });
+  if (!watch.ok()) {
+    spdlog::debug("cannot watch {}: {}", options_.resource.plural, watch.status().ToString());
+    MutexLock lock(mutex_);
+    state_.OnWatchRefused(watch.status(), clock_->Now());
+    return;
+  }
+  {
+    MutexLock lock(mutex_);
+    while (!stopped_ && !watch_ended_) changed_.Wait(mutex_);
+  }
+  watch->reset();
+  MutexLock lock(mutex_);
+  if (watch_ended_) state_.OnWatchEnded(end_code_, clock_->Now());
+}
+
+void Reflector::OnWatchEvent(const WatchEvent& event) {
+  if (event.type == WatchEvent::Type::kError) {
+    MutexLock lock(mutex_);
+    watch_ended_ = true;
+    end_code_ = CodeOf(event.object);
+    changed_.NotifyAll();
+    return;
+  }
+  if (event.type != WatchEvent::Type::kBookmark) options_.on_event(event);
+  MutexLock lock(mutex_);
+  state_.OnEvent(event);
+}
+
+}  // namespace grapevine::controller
