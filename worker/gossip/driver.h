@@ -6,53 +6,29 @@
 #include <vector>
 
 #include "absl/status/status.h"
-#include "operator/api/exchange_histogram.h"
 #include "operator/base/clock.h"
+#include "worker/gossip/exchange_policy.h"
+#include "worker/gossip/gossip_counts.h"
 #include "worker/gossip/view.h"
 #include "worker/store/parameter_store.h"
 #include "worker/transport/transport.h"
 
 namespace grapevine::gossip {
 
-struct ExchangePolicy {
-  double per_step = 1;  // exchanges that an active member owes per own step; 0: none while training
-  Encoding encoding = Encoding::kFloat32;
-};
-
-// Totals since the start; those of `begun` count on the active side alone, so that a job's sum over
-// members counts each exchange once.
-struct GossipCounts {
-  struct {
-    int64_t completed = 0;
-    int64_t busy = 0;
-    int64_t refused = 0;
-    int64_t timed_out = 0;
-    int64_t torn = 0;
-    api::ExchangeBuckets seconds{};
-    double seconds_max = 0;
-  } begun;
-  int64_t completed = 0;  // on either side
-  int64_t rejected = 0;   // frames or streams refused as malformed or foreign
-  double peer_distance = 0;  // ||x_i - x_j|| found by the last completed exchange
-  double weights_norm = 0;   // ||x_i|| then
-  bool settled = false;      // see api Report.settled
-  uint64_t view_epoch = 0;
-  size_t neighbours = 0;
-};
-
 struct DriverOptions {
   uint64_t seed = 0;
   ExchangePolicy policy;
 };
 
-// The gossip thread: feeds the engine with what the transport and the owner bring, and carries out what it
-// decides. Owns the thread; borrows transport, store and clock, which must outlive it.
+// The gossip thread: feeds the engine with what the transport and the owner bring, and carries out
+// what it decides. Owns the thread; borrows transport, store and clock, which must outlive it.
 //
-// Thread-safe: every method may be called from any thread and none waits for the network, except Stop.
+// Thread-safe: every method may be called from any thread and none waits for the network, except
+// Stop.
 class Driver {
  public:
-  Driver(const DriverOptions& options, transport::Transport& transport, store::ParameterStore& store,
-         const Clock& clock);
+  Driver(const DriverOptions& options, transport::Transport& transport,
+         store::ParameterStore& store, const Clock& clock);
   ~Driver();  // stops first
   Driver(const Driver&) = delete;
   Driver& operator=(const Driver&) = delete;
@@ -65,7 +41,8 @@ class Driver {
   // Closes all streams: a member with a new id is a stranger to its peers.
   void SetIdentity(const transport::Identity& identity);
 
-  // Holds from the next offer on. A view whose epoch is not newer is ignored (a new identity resets that).
+  // Holds from the next offer on. A view whose epoch is not newer is ignored (a new identity resets
+  // that).
   void SetView(View view);
   void SetPolicy(const ExchangePolicy& policy);
 
@@ -79,9 +56,9 @@ class Driver {
   // SetIdentity.
   void Finish();
 
-  // Copies weights and momentum from the first donor that serves all of it into the store, which nobody may
-  // train on meanwhile. `done` is called on the gossip thread: OK, or Unavailable when every donor failed.
-  // One copy at a time.
+  // Copies weights and momentum from the first donor that serves all of it into the store, which
+  // nobody may train on meanwhile. `done` is called on the gossip thread: OK, or Unavailable when
+  // every donor failed. One copy at a time.
   void CopyState(std::vector<Neighbour> donors, std::function<void(absl::Status)> done);
 
   GossipCounts counts() const;

@@ -11,9 +11,9 @@ namespace grapevine::gossip {
 
 using api::MemberId;
 
-// What members say to each other. Exchange: Offer -> Accept | Busy | Refuse; then both sides Chunk ...
-// Done, or Abort. State for a joiner: StateOpen -> StateAccept | StateRefuse (all slots taken); then
-// StateRequest -> StateChunk, one for one, the joiner keeping a few requests out; StateClose.
+// What members say to each other. Exchange: Offer -> Accept | Busy | Refuse; then both sides Chunk
+// ... Done, or Abort. State for a joiner: StateOpen -> StateAccept | StateRefuse (all slots taken);
+// then StateRequest -> StateChunk, one for one, the joiner keeping a few requests out; StateClose.
 enum class Kind : uint8_t {
   kOffer = 1,
   kAccept,
@@ -30,7 +30,8 @@ enum class Kind : uint8_t {
   kStateClose,
 };
 
-// How weights travel in an exchange; the offer's holds for both directions. State travels as Float32.
+// How weights travel in an exchange; the offer's holds for both directions. State travels as
+// Float32.
 enum class Encoding : uint8_t { kFloat32 = 0, kBFloat16 = 1, kInt8 = 2 };
 
 // Names an exchange among all of a job's: the active member and its count of offers.
@@ -54,8 +55,8 @@ struct Header {
   bool operator==(const Header&) const = default;
 };
 
-// Little-endian: kind u8, encoding u8, zero u16, chunk u32, active u64, counter u64, payload_bytes u32,
-// crc32c u32.
+// Little-endian: kind u8, encoding u8, zero u16, chunk u32, active u64, counter u64, payload_bytes
+// u32, crc32c u32.
 inline constexpr size_t kHeaderBytes = 32;
 
 // The unit of locking and of the wire.

@@ -17,8 +17,8 @@ struct Neighbour {
   bool operator==(const Neighbour&) const = default;
 };
 
-// What one member is told: which side it is on and with whom it may exchange. Only `epoch` says which of two
-// views of the hub's is newer; epochs of different members are never compared.
+// What one member is told: which side it is on and with whom it may exchange. Only `epoch` says
+// which of two views of the hub's is newer; epochs of different members are never compared.
 struct View {
   uint64_t epoch = 0;
   Side side = Side::kPassive;
