@@ -1,0 +1,109 @@
+#include "worker/metrics/worker_metrics.h"
+
+#include <arpa/inet.h>
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <string>
+
+namespace grapevine::metrics {
+namespace {
+
+using testing::HasSubstr;
+
+std::string Scrape(int port) {
+  const int fd = socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(static_cast<uint16_t>(port));
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  EXPECT_EQ(connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address)), 0);
+  const std::string request = "GET /metrics HTTP/1.0\r\n\r\n";
+  EXPECT_EQ(write(fd, request.data(), request.size()), static_cast<ssize_t>(request.size()));
+  std::string answer;
+  char piece[4096];
+  for (ssize_t got; (got = read(fd, piece, sizeof(piece))) > 0;) answer.append(piece, got);
+  close(fd);
+  return answer;
+}
+
+TEST(WorkerMetrics, EverySeriesIsThereAtZeroFromTheStart) {
+  const auto metrics = WorkerMetrics::Serve("127.0.0.1:0", [] { return WorkerCounts{}; });
+  ASSERT_TRUE(metrics.ok()) << metrics.status();
+  const std::string answer = Scrape((*metrics)->port());
+  for (const char* series : {"steps_total",
+                             "samples_total",
+                             "step_seconds_count",
+                             "step_seconds_sum",
+                             "loss",
+                             "learning_rate",
+                             "test_accuracy",
+                             "test_loss",
+                             "exchanges_total{result=\"completed\"}",
+                             "exchanges_total{result=\"busy\"}",
+                             "exchanges_total{result=\"refused\"}",
+                             "exchanges_total{result=\"timed_out\"}",
+                             "exchanges_total{result=\"torn\"}",
+                             "exchange_seconds_count",
+                             "exchange_seconds_sum",
+                             "exchange_bytes_total{direction=\"sent\"}",
+                             "exchange_bytes_total{direction=\"received\"}",
+                             "staleness_steps_count",
+                             "neighbours",
+                             "epoch",
+                             "peer_distance"}) {
+    EXPECT_THAT(answer, HasSubstr(fmt::format("\ngrapevine_worker_{} 0\n", series)));
+  }
+}
+
+TEST(WorkerMetrics, AScrapeShowsTheCountsOfTheMoment) {
+  WorkerCounts counts;
+  const auto metrics = WorkerMetrics::Serve("127.0.0.1:0", [&] { return counts; });
+  ASSERT_TRUE(metrics.ok());
+  counts.trainer.steps = 3;
+  counts.trainer.loss = 1.5;
+  counts.trainer.trainer_seconds = 6;
+  counts.trainer.step_seconds[api::ExchangeBucket(2.0)] = 3;
+  counts.trainer.staleness = {1, 0, 0, 2, 0, 0, 0, 0};
+  counts.trainer.staleness_sum = 7;
+  counts.gossip.begun.busy = 4;
+  counts.gossip.begun.seconds[api::ExchangeBucket(0.01)] = 5;
+  counts.gossip.view_epoch = 9;
+  counts.traffic.bytes_sent = 1'000'000;
+  counts.evaluation.accuracy = 0.5;
+  const std::string answer = Scrape((*metrics)->port());
+  for (const char* line :
+       {"steps_total 3", "loss 1.5", "step_seconds_sum 6", "step_seconds_count 3",
+        "step_seconds_bucket{le=\"1.6384\"} 0", "step_seconds_bucket{le=\"3.2768\"} 3",
+        "step_seconds_bucket{le=\"+Inf\"} 3", "staleness_steps_bucket{le=\"0\"} 1",
+        "staleness_steps_bucket{le=\"2\"} 1", "staleness_steps_bucket{le=\"4\"} 3",
+        "staleness_steps_sum 7", "exchanges_total{result=\"busy\"} 4", "exchange_seconds_count 5",
+        "epoch 9", "exchange_bytes_total{direction=\"sent\"} 1000000", "test_accuracy 0.5"}) {
+    EXPECT_THAT(answer, HasSubstr(fmt::format("\ngrapevine_worker_{}\n", line)));
+  }
+}
+
+TEST(WorkerMetrics, APortThatIsTakenIsSaidSo) {
+  const auto first = WorkerMetrics::Serve("127.0.0.1:0", [] { return WorkerCounts{}; });
+  ASSERT_TRUE(first.ok());
+  const std::string address = fmt::format("127.0.0.1:{}", (*first)->port());
+  const auto second = WorkerMetrics::Serve(address, [] { return WorkerCounts{}; });
+  EXPECT_EQ(second.status().code(), absl::StatusCode::kUnavailable);
+  EXPECT_THAT(std::string(second.status().message()), HasSubstr(address));
+}
+
+TEST(WorkerMetrics, NothingIsReadAfterItsEnd) {
+  for (int i = 0; i < 3; ++i) {
+    auto counts = std::make_unique<WorkerCounts>();
+    const auto metrics = WorkerMetrics::Serve("127.0.0.1:0", [&] { return *counts; });
+    ASSERT_TRUE(metrics.ok());
+    Scrape((*metrics)->port());
+  }
+}
+
+}  // namespace
+}  // namespace grapevine::metrics

@@ -1,0 +1,68 @@
+#include "worker/train/evaluation.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <vector>
+
+#include "tests/worker/train/training_rig.h"
+
+namespace grapevine::train {
+namespace {
+
+TEST(Evaluation, CountsEverySampleOnceWhateverTheBatchSize) {
+  TrainingRig rig(
+      {.source = {.name = "synthetic", .shape = {1, 4, 4}, .classes = 3, .samples = 370},
+       .batch_size = 64});
+  const auto weights = rig.Weights();
+  const auto whole = Evaluate(*rig.model, *rig.dataset, weights, {.batch_size = 64});
+  ASSERT_TRUE(whole.ok());
+  EXPECT_EQ(whole->samples, 37);
+  for (int64_t batch_size : {1, 7, 32}) {
+    const auto other = Evaluate(*rig.model, *rig.dataset, weights, {.batch_size = batch_size});
+    ASSERT_TRUE(other.ok());
+    EXPECT_EQ(other->accuracy, whole->accuracy);
+    EXPECT_NEAR(other->loss, whole->loss, 1e-6);
+  }
+}
+
+TEST(Evaluation, UntrainedWeightsAreNearChance) {
+  TrainingRig rig({});
+  const auto evaluation = Evaluate(*rig.model, *rig.dataset, rig.Weights(), {});
+  ASSERT_TRUE(evaluation.ok());
+  EXPECT_LT(evaluation->accuracy, 0.35);
+  EXPECT_NEAR(evaluation->loss, std::log(10.0), 1.5);
+}
+
+TEST(Evaluation, StopsBetweenBatches) {
+  TrainingRig rig({});
+  std::stop_source stop;
+  stop.request_stop();
+  const auto weights = rig.Weights();
+  EXPECT_EQ(Evaluate(*rig.model, *rig.dataset, weights, {.stop = stop.get_token()}).status().code(),
+            absl::StatusCode::kCancelled);
+}
+
+TEST(Recalibrate, LeavesAModelWithoutStatisticsAlone) {
+  TrainingRig rig({});
+  auto weights = rig.Weights();
+  ASSERT_TRUE(Recalibrate(*rig.model, *rig.dataset, weights, {}).ok());
+  EXPECT_EQ(weights, rig.Weights());
+}
+
+TEST(Recalibrate, ForgetsWhatTheStatisticsWere) {
+  TrainingRig rig({.source = {.name = "synthetic", .shape = {3, 8, 8}, .classes = 3, .samples = 8},
+                   .model = "resnet20",
+                   .batch_size = 4});
+  const size_t trained = rig.model->layout().trained_size;
+  auto good = rig.Weights();
+  auto spoilt = good;
+  for (size_t i = trained; i < spoilt.size(); ++i) spoilt[i] += 1000;
+  ASSERT_TRUE(Recalibrate(*rig.model, *rig.dataset, good, {.batch_size = 4}).ok());
+  ASSERT_TRUE(Recalibrate(*rig.model, *rig.dataset, spoilt, {.batch_size = 4}).ok());
+  EXPECT_EQ(good, spoilt);
+  for (size_t i = trained; i < good.size(); ++i) EXPECT_LT(std::abs(good[i]), 100);
+}
+
+}  // namespace
+}  // namespace grapevine::train

@@ -1,0 +1,27 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "worker/checkpoint/checkpoint.h"
+
+namespace grapevine::checkpoint {
+
+struct Found {
+  std::string file;
+  Manifest manifest;
+};
+
+// <path>/<job uid>/<samples>.safetensors, the samples with leading zeros: by name is by progress.
+std::string FileFor(const std::string& path, const std::string& job_uid, int64_t samples);
+
+// The whole checkpoint of the job with the most samples. Broken, partial and foreign files are
+// passed over, with a line in the log.
+std::optional<Found> FindNewest(const std::string& path, const std::string& job_uid);
+
+// Deletes all whole checkpoints of the job but the `keep` (at least 1) with the most samples, and
+// what writers that died have left under temporary names. Never deletes what it cannot read.
+void Retain(const std::string& path, const std::string& job_uid, int32_t keep);
+
+}  // namespace grapevine::checkpoint

@@ -1,0 +1,204 @@
+#include "worker/train/lease_queue.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "worker/dataset/random_stream.h"
+
+namespace grapevine::train {
+namespace {
+
+// Finished leases that are reported again, in case a report was lost.
+constexpr size_t kKeptFinished = 8;
+
+}  // namespace
+
+LeaseQueue::LeaseQueue(LeaseQueueOptions options) : options_(std::move(options)) {}
+
+absl::Status LeaseQueue::Add(uint64_t id, std::vector<BatchRange> ranges) {
+  Lease lease{.id = id};
+  for (const BatchRange& range : ranges) {
+    if (range.data_epoch < 0 || range.first_batch < 0 || range.end_batch <= range.first_batch ||
+        range.end_batch > options_.batches_per_data_epoch) {
+      return absl::InvalidArgumentError(fmt::format(
+          "lease {}: batches {} to {} of data epoch {}, which has {}", id, range.first_batch,
+          range.end_batch, range.data_epoch, options_.batches_per_data_epoch));
+    }
+    lease.batches += range.end_batch - range.first_batch;
+  }
+  if (id == 0 || lease.batches == 0) {
+    return absl::InvalidArgumentError(fmt::format("lease {} of {} batches", id, lease.batches));
+  }
+  lease.ranges = std::move(ranges);
+  {
+    MutexLock lock(mutex_);
+    if (FindLocked(id) != nullptr) return absl::OkStatus();
+    leases_.push_back(std::move(lease));
+    changed_.NotifyAll();
+  }
+  TellStarved();
+  return absl::OkStatus();
+}
+
+LeaseReturn LeaseQueue::Recall(uint64_t id) {
+  LeaseReturn result{.lease = id};
+  {
+    MutexLock lock(mutex_);
+    if (Lease* lease = FindLocked(id)) {
+      lease->batches = lease->started;
+      result.first_unused = lease->started;
+      result.batches_done = lease->done;
+    }
+  }
+  TellStarved();
+  return result;
+}
+
+std::vector<LeaseReturn> LeaseQueue::ReturnAll() {
+  std::vector<LeaseReturn> results;
+  {
+    MutexLock lock(mutex_);
+    for (Lease& lease : leases_) {
+      if (lease.finished()) continue;
+      lease.batches = lease.started;
+      results.push_back({lease.id, lease.started, lease.done});
+    }
+  }
+  TellStarved();
+  return results;
+}
+
+void LeaseQueue::Clear() {
+  {
+    MutexLock lock(mutex_);
+    leases_.clear();
+  }
+  TellStarved();
+}
+
+void LeaseQueue::SetConnected(bool connected) {
+  {
+    MutexLock lock(mutex_);
+    connected_ = connected;
+    changed_.NotifyAll();
+  }
+  TellStarved();
+}
+
+std::vector<LeaseProgress> LeaseQueue::Progress() {
+  MutexLock lock(mutex_);
+  auto surplus = std::count_if(leases_.begin(), leases_.end(),
+                               [](const Lease& lease) { return lease.reported; }) -
+                 static_cast<ptrdiff_t>(kKeptFinished);
+  for (auto lease = leases_.begin(); lease != leases_.end() && surplus > 0;) {
+    if (lease->reported) {
+      lease = leases_.erase(lease);
+      --surplus;
+    } else {
+      ++lease;
+    }
+  }
+  std::vector<LeaseProgress> progress;
+  for (Lease& lease : leases_) {
+    lease.reported = lease.finished();
+    progress.push_back({lease.id, lease.done});
+  }
+  return progress;
+}
+
+int64_t LeaseQueue::unstarted() const {
+  MutexLock lock(mutex_);
+  return UnstartedLocked();
+}
+
+std::optional<Draw> LeaseQueue::Next() {
+  MutexLock lock(mutex_);
+  while (!stopped_) {
+    if (auto draw = NextLeasedLocked()) return draw;
+    if (!connected_) return RandomDrawLocked();
+    changed_.Wait(mutex_);
+  }
+  return std::nullopt;
+}
+
+bool LeaseQueue::Start(const Draw& draw) {
+  MutexLock lock(mutex_);
+  if (stopped_) return false;
+  if (!draw.leased()) return UnstartedLocked() == 0;
+  Lease* lease = FindLocked(draw.lease);
+  if (lease == nullptr || draw.position >= lease->batches) return false;
+  lease->started = draw.position + 1;
+  return true;
+}
+
+void LeaseQueue::Done(const Draw& draw) {
+  {
+    MutexLock lock(mutex_);
+    Lease* lease = draw.leased() ? FindLocked(draw.lease) : nullptr;
+    if (lease != nullptr) lease->done = draw.position + 1;
+  }
+  TellStarved();
+}
+
+void LeaseQueue::Stop() {
+  MutexLock lock(mutex_);
+  stopped_ = true;
+  changed_.NotifyAll();
+}
+
+LeaseQueue::Lease* LeaseQueue::FindLocked(uint64_t id) {
+  const auto found = std::find_if(leases_.begin(), leases_.end(),
+                                  [id](const Lease& lease) { return lease.id == id; });
+  return found == leases_.end() ? nullptr : &*found;
+}
+
+std::optional<Draw> LeaseQueue::NextLeasedLocked() {
+  for (Lease& lease : leases_) {
+    if (lease.next >= lease.batches) continue;
+    Draw draw{.lease = lease.id, .position = lease.next++};
+    int64_t skip = draw.position;
+    for (const BatchRange& range : lease.ranges) {
+      const int64_t batches = range.end_batch - range.first_batch;
+      if (skip < batches) {
+        draw.data_epoch = range.data_epoch;
+        draw.batch = range.first_batch + skip;
+        break;
+      }
+      skip -= batches;
+    }
+    data_epochs_ =
+        static_cast<double>(draw.data_epoch) +
+        static_cast<double>(draw.batch) / static_cast<double>(options_.batches_per_data_epoch);
+    draw.data_epochs = data_epochs_;
+    return draw;
+  }
+  return std::nullopt;
+}
+
+Draw LeaseQueue::RandomDrawLocked() {
+  dataset::RandomStream random(options_.seed, random_draws_++);
+  return {.data_epoch = static_cast<int64_t>(data_epochs_),
+          .batch = random.Below(static_cast<uint64_t>(options_.batches_per_data_epoch)),
+          .data_epochs = data_epochs_};
+}
+
+int64_t LeaseQueue::UnstartedLocked() const {
+  int64_t unstarted = 0;
+  for (const Lease& lease : leases_) unstarted += lease.batches - lease.started;
+  return unstarted;
+}
+
+void LeaseQueue::TellStarved() {
+  MutexLock telling(telling_);
+  bool starved = false;
+  {
+    MutexLock lock(mutex_);
+    starved = connected_ && std::all_of(leases_.begin(), leases_.end(),
+                                        [](const Lease& lease) { return lease.finished(); });
+  }
+  if (std::exchange(told_starved_, starved) != starved) options_.on_starved(starved);
+}
+
+}  // namespace grapevine::train
