@@ -1,0 +1,435 @@
+#include "operator/topology/job.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "fmt/format.h"
+#include "spdlog/spdlog.h"
+
+namespace grapevine::topology {
+namespace {
+
+constexpr Duration kRateWindow = 10s;
+constexpr Duration kProgressInterval = 1s;
+
+membership::Holds HoldsAfter(v1::Start::From from) {
+  switch (from) {
+    case v1::Start::FROM_SEED:
+      return membership::Holds::kSeed;
+    case v1::Start::FROM_CHECKPOINT:
+      return membership::Holds::kCheckpoint;
+    case v1::Start::FROM_COPY:
+      return membership::Holds::kCopy;
+    case v1::Start::FROM_HELD:
+      return membership::Holds::kState;
+    default:
+      return membership::Holds::kNothing;
+  }
+}
+
+HubMessage RefusedMessage(std::string reason) {
+  HubMessage message;
+  message.mutable_refused()->set_reason(std::move(reason));
+  return message;
+}
+
+}  // namespace
+
+v1::Start::From FromOf(membership::Role role) {
+  switch (role) {
+    case membership::Role::kSeed:
+      return v1::Start::FROM_SEED;
+    case membership::Role::kCheckpoint:
+      return v1::Start::FROM_CHECKPOINT;
+    case membership::Role::kKeep:
+      return v1::Start::FROM_HELD;
+    case membership::Role::kCopy:
+      return v1::Start::FROM_COPY;
+    case membership::Role::kUnassigned:
+      break;
+  }
+  return v1::Start::FROM_UNSPECIFIED;
+}
+
+Job::Job(const JobConfig& config, Time now)
+    : config_(config),
+      next_member_(config.members_before + 1),
+      graph_(std::make_shared<const graph::Graph>()),
+      epoch_(config.epochs_before) {
+  state_.known = true;
+  state_.leases_stopped_since = now;
+}
+
+Job::Registrant* Job::Find(MemberId id) {
+  auto it = registrants_.find(id);
+  return it == registrants_.end() ? nullptr : &it->second;
+}
+
+void Job::Send(Registrant& registrant, const HubMessage& message) {
+  if (!registrant.sink || registrant.sink->Send(message)) return;
+  spdlog::warn("member {} does not read what it is sent and is cut off", registrant.id);
+  registrant.sink->Close();
+}
+
+bool Job::MayResume(const Registrant& member, const v1::Register& registration) const {
+  return member.standing == Standing::kMember && registration.job_uid() == config_.uid &&
+         registration.pod() == member.rules.pod && registration.pod_uid() == member.pod_uid &&
+         registration.address() == member.address;
+}
+
+MemberId Job::OnRegister(const v1::Register& registration, std::shared_ptr<Sink> sink, Time now) {
+  next_member_ = std::max(next_member_, registration.member() + 1);
+  epoch_ = std::max(epoch_, registration.view().epoch());
+  if (Registrant* known = Find(registration.member())) {
+    if (MayResume(*known, registration)) {
+      if (known->sink) known->sink->Close();
+      known->sink = std::move(sink);
+      Resume(*known, registration, now);
+      return known->id;
+    }
+    if (known->standing == Standing::kWaiting && known->pod_uid == registration.pod_uid()) {
+      Erase(known->id, now);
+    }
+  }
+  const MemberId id = next_member_++;
+  Registrant& registrant = registrants_[id];
+  registrant.id = id;
+  registrant.pod_uid = registration.pod_uid();
+  registrant.address = registration.address();
+  registrant.sink = std::move(sink);
+  registrant.rules.pod = registration.pod();
+  registrant.rules.last_report = now;
+  if (registration.holds_state() && registration.job_uid() == config_.uid) {
+    registrant.rules.holds = membership::Holds::kState;
+  }
+  HubMessage message;
+  if (state_.stopped) {
+    message.mutable_stop()->set_reason("the job is over");
+    Send(registrant, message);
+    return id;
+  }
+  message.mutable_assign()->set_member(id);
+  message.mutable_assign()->set_job_uid(config_.uid);
+  message.mutable_assign()->set_spec_json(config_.spec_json);
+  Send(registrant, message);
+  return id;
+}
+
+void Job::Resume(Registrant& member, const v1::Register& registration, Time now) {
+  member.rules.broken_since.reset();
+  member.rules.last_report = now;
+  HubMessage message;
+  message.mutable_assign()->set_member(member.id);
+  message.mutable_assign()->set_job_uid(config_.uid);
+  message.mutable_assign()->set_spec_json(config_.spec_json);
+  Send(member, message);
+  SendView(member);
+  if (desk_) desk_->OnResume(member.id, registration, now);
+  SendPending(member);
+}
+
+// What it was asked for may have been lost with its old stream; by the request's id it knows what
+// it has done already.
+void Job::SendPending(Registrant& member) {
+  if (state_.finish_since) {
+    HubMessage message;
+    message.mutable_finish();
+    Send(member, message);
+  }
+  const auto send = [&](const std::optional<Pending>& pending,
+                        const std::optional<HubMessage>& text) {
+    if (pending && pending->member == member.id && text) Send(member, *text);
+  };
+  send(state_.finalize, finalize_);
+  send(state_.evaluation, evaluate_);
+  send(state_.checkpoint_write, write_checkpoint_);
+}
+
+bool Job::OnBroken(MemberId id, const Sink* sink, Time now) {
+  Registrant* registrant = Find(id);
+  if (registrant == nullptr || registrant->sink.get() != sink) return false;
+  registrant->sink.reset();
+  registrant->rules.broken_since = now;
+  if (desk_) desk_->RemoveMember(id);
+  if (registrant->standing == Standing::kDeparted ||
+      (registrant->standing == Standing::kWaiting && !registrant->built)) {
+    Erase(id, now);
+    return false;
+  }
+  return true;
+}
+
+absl::StatusOr<bool> Job::OnMessage(MemberId id, const WorkerMessage& message, Time now) {
+  Registrant* registrant = Find(id);
+  if (registrant == nullptr) return absl::NotFoundError("no such member");
+  registrant->rules.last_report = now;
+  switch (message.kind_case()) {
+    case WorkerMessage::kBuilt:
+      return OnBuilt(*registrant, message.built());
+    case WorkerMessage::kUnfit:
+      return OnUnfit(*registrant, message.unfit());
+    case WorkerMessage::kReady:
+      return OnReady(*registrant, message.ready(), now);
+    case WorkerMessage::kReport:
+      return OnReport(*registrant, message.report(), now);
+    case WorkerMessage::kLeaseReturn:
+      if (desk_) desk_->OnReturn(id, message.lease_return(), now);
+      return ProgressIsNews();
+    case WorkerMessage::kEvaluated:
+      return OnEvaluated(*registrant, message.evaluated(), now);
+    case WorkerMessage::kCheckpointWritten:
+      return OnCheckpointWritten(*registrant, message.checkpoint_written(), now);
+    case WorkerMessage::kFinalized:
+      return OnFinalized(*registrant, message.finalized(), now);
+    case WorkerMessage::kLeave:
+      registrant->rules.leaving = true;
+      return true;
+    case WorkerMessage::kRegister:
+    case WorkerMessage::KIND_NOT_SET:
+      break;
+  }
+  return absl::InvalidArgumentError("a message that makes no sense here");
+}
+
+absl::StatusOr<bool> Job::OnBuilt(Registrant& registrant, const v1::Built& built) {
+  if (built.samples() <= 0) return absl::InvalidArgumentError("a training set without samples");
+  const uint64_t layout = layout_hash_.value_or(built.layout_hash());
+  std::string refusal;
+  if (built.layout_hash() != layout) {
+    refusal = fmt::format("the model's layout {:016x} is not the job's, {:016x}",
+                          built.layout_hash(), layout);
+  } else if (desk_ && built.samples() != dataset_samples_) {
+    refusal = fmt::format("the training set has {} samples, the job's has {}", built.samples(),
+                          dataset_samples_);
+  }
+  if (!refusal.empty()) {
+    spdlog::warn("member {} of pod {} is refused: {}", registrant.id, registrant.rules.pod,
+                 refusal);
+    Send(registrant, RefusedMessage(refusal));
+    return absl::FailedPreconditionError(refusal);
+  }
+  layout_hash_ = layout;
+  dataset_samples_ = built.samples();
+  if (!desk_ && config_.batch_size > 0) {
+    desk_ =
+        std::make_unique<LeaseDesk>(progress::LedgerOptions{.samples_per_epoch = dataset_samples_,
+                                                            .batch_size = config_.batch_size,
+                                                            .data_epochs = config_.data_epochs},
+                                    [this](MemberId member, const HubMessage& message) {
+                                      if (Registrant* owner = Find(member)) Send(*owner, message);
+                                    });
+    // Nobody is a member yet, so this grants nothing.
+    desk_->SetGranting(granting_, Time{});
+  }
+  if (built.has_checkpoint()) {
+    NoteCheckpoint(built.checkpoint().path(), built.checkpoint().progress());
+  }
+  registrant.built = true;
+  return true;
+}
+
+bool Job::OnUnfit(const Registrant& registrant, const v1::Unfit& unfit) {
+  if (!state_.unfit) state_.unfit = {registrant.rules.pod, unfit.reason(), unfit.message()};
+  return true;
+}
+
+absl::StatusOr<bool> Job::OnReady(Registrant& registrant, const v1::Ready& ready, Time now) {
+  if (!registrant.built || registrant.rules.assigned == membership::Role::kUnassigned) {
+    return absl::InvalidArgumentError("ready before it was told how to start");
+  }
+  // An answer to an earlier Start: the one in force is still to be answered.
+  if (registrant.standing != Standing::kWaiting ||
+      ready.from() != FromOf(registrant.rules.assigned)) {
+    return false;
+  }
+  registrant.rules.holds = HoldsAfter(ready.from());
+  registrant.rules.held_checkpoint = registrant.rules.assigned_checkpoint;
+  registrant.rules.ready_since = now;
+  registrant.copy_seconds = ready.copy_seconds();
+  return true;
+}
+
+bool Job::OnReport(Registrant& registrant, const v1::Report& report, Time now) {
+  if (registrant.standing == Standing::kWaiting) return false;
+  accounts_.Report(registrant.id, report);
+  if (desk_) desk_->OnReport(registrant.id, report, now);
+  bool news = ProgressIsNews();
+  if (state_.finish_since && registrant.standing == Standing::kMember) {
+    news |= report.settled() && !registrant.settled;
+    registrant.settled = report.settled();
+  }
+  return news;
+}
+
+bool Job::ProgressIsNews() {
+  if (!desk_) return false;
+  const bool used_up = desk_->ledger().Finished();
+  const int64_t complete = desk_->ledger().data_epochs_complete();
+  const bool news = used_up != news_used_up_ || complete != news_data_epochs_;
+  news_used_up_ = used_up;
+  news_data_epochs_ = complete;
+  return news;
+}
+
+bool Job::OnEvaluated(const Registrant& registrant, const v1::Evaluated& evaluated, Time now) {
+  if (!evaluate_ || evaluate_->evaluate().id() != evaluated.id()) return false;
+  state_.evaluation_took = now - state_.evaluation->since;
+  state_.evaluated_at = now;
+  state_.evaluation.reset();
+  evaluate_.reset();
+  evaluations_.push_back({.member = registrant.id,
+                          .data_epochs = evaluation_data_epochs_,
+                          .loss = evaluated.loss(),
+                          .accuracy = evaluated.accuracy(),
+                          .at = now});
+  if (evaluations_.size() > JobStats::kMaxEvaluations) evaluations_.pop_front();
+  return true;
+}
+
+bool Job::OnCheckpointWritten(const Registrant& registrant, const v1::CheckpointWritten& written,
+                              Time now) {
+  if (!write_checkpoint_ || write_checkpoint_->write_checkpoint().id() != written.id())
+    return false;
+  if (written.error().empty()) {
+    state_.checkpointed_at = now;
+    NoteCheckpoint(written.path(), write_checkpoint_->write_checkpoint().progress());
+  } else {
+    spdlog::error("member {} could not write checkpoint {}: {}", registrant.id, written.path(),
+                  written.error());
+  }
+  state_.checkpoint_error = written.error();
+  state_.checkpoint_write.reset();
+  write_checkpoint_.reset();
+  return true;
+}
+
+bool Job::OnFinalized(const Registrant& registrant, const v1::Finalized& finalized, Time now) {
+  if (!finalize_ || finalize_->finalize().id() != finalized.id()) return false;
+  finalize_.reset();
+  state_.finalize.reset();
+  state_.final_result = {.loss = finalized.loss(),
+                         .accuracy = finalized.accuracy(),
+                         .checkpoint = finalized.checkpoint_path(),
+                         .error = finalized.error()};
+  if (!finalized.error().empty()) {
+    ++state_.finalize_errors;
+    spdlog::error("member {} could not finalize: {}", registrant.id, finalized.error());
+    return true;
+  }
+  result_ = Evaluation{.member = registrant.id,
+                       .data_epochs = desk_ ? desk_->ledger().ScheduleFraction() : 0,
+                       .loss = finalized.loss(),
+                       .accuracy = finalized.accuracy(),
+                       .at = now};
+  return true;
+}
+
+void Job::NoteCheckpoint(const std::string& path, const v1::JobProgress& progress) {
+  if (path.empty() || (!newest_checkpoint_.path().empty() &&
+                       progress.samples() <= newest_checkpoint_.progress().samples())) {
+    return;
+  }
+  newest_checkpoint_.set_path(path);
+  *newest_checkpoint_.mutable_progress() = progress;
+}
+
+double Job::SamplesPerSecond() const {
+  if (samples_then_.size() < 2) return 0;
+  const auto& [from, before] = samples_then_.front();
+  const auto& [to, after] = samples_then_.back();
+  return static_cast<double>(after - before) / ToSeconds(to - from);
+}
+
+void Job::BroadcastProgress(Time now) {
+  progress_told_ = now;
+  HubMessage message;
+  message.mutable_progress()->set_members(static_cast<uint32_t>(members_));
+  if (desk_) {
+    message.mutable_progress()->set_data_epochs(desk_->ledger().ScheduleFraction());
+    message.mutable_progress()->set_fraction(desk_->ledger().percent() / 100);
+  }
+  for (auto& [id, registrant] : registrants_) {
+    if (registrant.standing == Standing::kMember) Send(registrant, message);
+  }
+}
+
+void Job::Tick(Time now) {
+  if (desk_) desk_->Tick(now);
+  if (progress_told_ && now - *progress_told_ < kProgressInterval) return;
+  if (desk_) {
+    samples_then_.emplace_back(now, desk_->ledger().samples_done());
+    while (now - samples_then_.front().first > kRateWindow) samples_then_.pop_front();
+  }
+  BroadcastProgress(now);
+}
+
+void Job::Forgive(Duration pause) {
+  for (auto& [id, registrant] : registrants_) {
+    registrant.rules.last_report += pause;
+    if (registrant.rules.broken_since) *registrant.rules.broken_since += pause;
+  }
+}
+
+Snapshot Job::Observe() const {
+  Snapshot snapshot = state_;
+  for (const auto& [id, registrant] : registrants_) {
+    if (registrant.standing == Standing::kDeparted || !registrant.built) continue;
+    RegistrantView& view = snapshot.registrants.emplace_back();
+    view.rules = registrant.rules;
+    view.rules.id = id;
+    view.rules.member = registrant.standing == Standing::kMember;
+    view.pod_uid = registrant.pod_uid;
+    view.address = registrant.address;
+    view.connected = registrant.sink != nullptr;
+    view.settled = registrant.settled;
+  }
+  snapshot.graph = graph_;
+  snapshot.epoch = epoch_;
+  snapshot.checkpoint = newest_checkpoint_.path();
+  if (desk_) {
+    const progress::Ledger& ledger = desk_->ledger();
+    snapshot.samples = ledger.samples_done();
+    snapshot.samples_total = ledger.samples_total();
+    snapshot.data_epochs_complete = ledger.data_epochs_complete();
+    snapshot.samples_used_up = ledger.Finished();
+    snapshot.fraction = ledger.percent() / 100;
+    snapshot.data_epochs = ledger.ScheduleFraction();
+    snapshot.leases_out = ledger.leases_out() > 0;
+  }
+  snapshot.samples_per_second = SamplesPerSecond();
+  return snapshot;
+}
+
+JobStats Job::Stats() const {
+  JobStats stats;
+  accounts_.Fill(stats);
+  for (MemberStats& member : stats.members) {
+    if (const graph::Member* found = graph_->Find(member.id)) member.side = found->side;
+  }
+  const Snapshot now = Observe();
+  stats.stage = now.stopped || (now.final_result && now.final_result->error.empty()) ? Stage::kDone
+                : now.finalize     ? Stage::kFinalizing
+                : now.finish_since ? Stage::kFinishing
+                : members_ > 0     ? Stage::kTraining
+                                   : Stage::kWaiting;
+  stats.graph_epoch = epoch_;
+  stats.graph_changes = graph_changes_;
+  stats.graph_members = graph_->size();
+  stats.graph_edges = graph_->edge_count();
+  stats.samples = now.samples;
+  stats.samples_total = now.samples_total;
+  stats.data_epochs = now.data_epochs;
+  stats.fraction = now.fraction;
+  stats.samples_per_second = now.samples_per_second;
+  if (now.samples_per_second > 0) {
+    stats.remaining_seconds =
+        static_cast<double>(now.samples_total - now.samples) / now.samples_per_second;
+  }
+  stats.evaluations.assign(evaluations_.begin(), evaluations_.end());
+  stats.result = result_;
+  if (now.final_result) stats.final_checkpoint = now.final_result->checkpoint;
+  stats.settled = now.settled;
+  return stats;
+}
+
+}  // namespace grapevine::topology

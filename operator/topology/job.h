@@ -1,0 +1,145 @@
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "absl/status/statusor.h"
+#include "operator/api/topology.pb.h"
+#include "operator/base/clock.h"
+#include "operator/graph/graph.h"
+#include "operator/topology/accounts.h"
+#include "operator/topology/directives.h"
+#include "operator/topology/job_config.h"
+#include "operator/topology/job_stats.h"
+#include "operator/topology/lease_desk.h"
+#include "operator/topology/sink.h"
+#include "operator/topology/snapshot.h"
+
+namespace grapevine::topology {
+
+// What Start says for a role.
+v1::Start::From FromOf(membership::Role role);
+
+// One job in the hub: its registrants, what they said, and what they were told. Knows sinks, but
+// neither sessions nor threads. Thread-compatible: the hub's lock covers it.
+class Job {
+ public:
+  Job(const JobConfig& config, Time now);
+
+  void SetConfig(const JobConfig& config) { config_ = config; }
+  const JobConfig& config() const { return config_; }
+
+  // --- from the streams (job.cc) ---
+
+  // Takes back the member that it presents, or makes a new registrant, and answers Assign.
+  MemberId OnRegister(const v1::Register& registration, std::shared_ptr<Sink> sink, Time now);
+  // True when the reconciler should look; an error when the worker broke the protocol and is to be
+  // cut off.
+  absl::StatusOr<bool> OnMessage(MemberId id, const WorkerMessage& message, Time now);
+  // The same; ignored unless `sink` is the registrant's present one.
+  bool OnBroken(MemberId id, const Sink* sink, Time now);
+  void StopEveryone(const std::string& reason);
+
+  // --- from the reconciler (job_apply.cc) ---
+
+  Snapshot Observe() const;
+  uint64_t Apply(const Directives& directives, const Clock& clock);
+
+  // --- from time ---
+
+  void Tick(Time now);
+  // The hub did not run for `pause`: in it nobody was silent, nor any stream broken.
+  void Forgive(Duration pause);
+
+  JobStats Stats() const;
+
+ private:
+  enum class Standing : uint8_t {
+    kWaiting,
+    kMember,
+    kDeparted,  // left the roster; its stream is still open and may hand back leases
+  };
+
+  struct Registrant {
+    MemberId id = 0;
+    Standing standing = Standing::kWaiting;
+    std::string pod_uid;
+    std::string address;
+    std::shared_ptr<Sink> sink;  // null while the stream is broken
+    bool built = false;
+    bool settled = false;
+    double copy_seconds = 0;
+    membership::Registrant rules;  // its `id` and `member` are set by Observe
+  };
+
+  Registrant* Find(MemberId id);
+  void Send(Registrant& registrant, const HubMessage& message);
+  void SendView(Registrant& registrant);
+  void BroadcastProgress(Time now);
+  bool MayResume(const Registrant& member, const v1::Register& registration) const;
+  void Resume(Registrant& member, const v1::Register& registration, Time now);
+  void SendPending(Registrant& member);
+
+  absl::StatusOr<bool> OnBuilt(Registrant& registrant, const v1::Built& built);
+  absl::StatusOr<bool> OnReady(Registrant& registrant, const v1::Ready& ready, Time now);
+  bool OnReport(Registrant& registrant, const v1::Report& report, Time now);
+  bool OnUnfit(const Registrant& registrant, const v1::Unfit& unfit);
+  bool OnEvaluated(const Registrant& registrant, const v1::Evaluated& evaluated, Time now);
+  bool OnCheckpointWritten(const Registrant& registrant, const v1::CheckpointWritten& written,
+                           Time now);
+  bool OnFinalized(const Registrant& registrant, const v1::Finalized& finalized, Time now);
+  void NoteCheckpoint(const std::string& path, const v1::JobProgress& progress);
+  // Since the last call the samples were used up, or a data epoch was completed.
+  bool ProgressIsNews();
+  double SamplesPerSecond() const;
+
+  void Begin(const Directives& directives, Time now);
+  void Publish(const Publication& publication, const Clock& clock);
+  RosterChange Depart(const membership::Removal& removal, bool lost, Time now);
+  std::optional<RosterChange> Admit(MemberId id, Time now);
+  void Erase(MemberId id, Time now);
+  void Assign(const membership::Assignment& assignment);
+  void AddDonors(MemberId joiner, v1::Start& start) const;
+  void SetGranting(bool granting, Time now);
+  void SendFinish(Time now);
+  void Ask(const Directives& directives, Time now);
+  // Whoever was asked for something and is gone, is asked no more.
+  void GiveUpOn(MemberId member, Time now);
+
+  JobConfig config_;
+  MemberId next_member_;
+  std::map<MemberId, Registrant> registrants_;
+  size_t members_ = 0;
+  std::shared_ptr<const graph::Graph> graph_;
+  uint64_t epoch_;
+  int64_t graph_changes_ = 0;
+
+  std::optional<uint64_t> layout_hash_;  // of the first Built, as is the size of the training set
+  int64_t dataset_samples_ = 0;
+  std::unique_ptr<LeaseDesk> desk_;  // from the first Built on
+  bool granting_ = false;
+  v1::Checkpoint newest_checkpoint_;
+
+  // What Observe says of things that are asked for and answered, kept as it happens.
+  Snapshot state_;
+  uint64_t next_request_ = 1;
+  std::optional<HubMessage> finalize_;  // as sent, while it is not answered
+  std::optional<HubMessage> evaluate_;
+  std::optional<HubMessage> write_checkpoint_;
+  double evaluation_data_epochs_ = 0;  // when it was asked for
+
+  Accounts accounts_;
+  std::deque<Evaluation> evaluations_;
+  std::optional<Evaluation> result_;
+  std::deque<std::pair<Time, int64_t>> samples_then_;  // of the last seconds, for the rate
+  std::optional<Time> progress_told_;
+  int64_t news_data_epochs_ = 0;
+  bool news_used_up_ = false;
+};
+
+}  // namespace grapevine::topology

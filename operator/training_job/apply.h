@@ -1,0 +1,41 @@
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "operator/api/communication_graph.h"
+#include "operator/controller/api_client.h"
+#include "operator/controller/object_store.h"
+#include "operator/training_job/decide.h"
+
+namespace grapevine::training_job {
+
+extern const controller::Resource kTrainingJobs;
+extern const controller::Resource kCommunicationGraphs;
+extern const controller::Resource kPods;
+
+// Makes the pods in parallel, in batches of 1, 2, 4 ... up to kMostAtOnce, and stops after the
+// first batch with a failure, which it returns. `on_created(pod)` is called on this thread for each
+// that is there afterwards: one that exists already and is the job's counts. FailedPrecondition
+// when the name is taken by someone else's.
+absl::Status CreatePods(controller::ApiClient& client, const api::TrainingJob& job,
+                        const std::vector<PodToCreate>& pods, const std::string& hub_address,
+                        const std::function<void(const PodToCreate&)>& on_created);
+
+inline constexpr size_t kMostAtOnce = 16;
+
+// One that is gone already, or is another by now, counts as deleted.
+absl::Status DeletePod(controller::ApiClient& client, const std::string& name_space,
+                       const PodToDelete& pod);
+
+// Writes the status into the job as last seen. Aborted when that was not the newest.
+absl::Status WriteStatus(controller::ApiClient& client, const controller::Object& job,
+                         const api::TrainingJobStatus& status);
+
+// Makes the job's CommunicationGraph, or updates its status; `seen` is the cached one, or null.
+absl::Status WriteGraph(controller::ApiClient& client, const api::TrainingJob& job,
+                        api::CommunicationGraph graph, const controller::Object& seen);
+
+}  // namespace grapevine::training_job

@@ -1,0 +1,31 @@
+#pragma once
+
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "operator/training_job/decide.h"
+
+namespace grapevine::training_job {
+
+struct PodChanges {
+  std::vector<PodToCreate> create;
+  std::vector<PodToDelete> remove;
+};
+
+inline constexpr size_t kMostCreations = 500;  // in one decision
+
+// Pods that are missing or too many for `desired` active ones. A missing one takes the lowest slot
+// without an active pod, and an incarnation that no pod of that slot had. Too many go in the order
+// of removeFirst, unassigned, pending, not ready, lower deletion cost, newest. Pure.
+PodChanges Scale(const Observed& observed, size_t desired);
+
+// One pod whose template is not `template_hash`, when all desired pods take part: so a changed
+// template reaches them one by one.
+std::optional<PodToDelete> NextToRenew(const Observed& observed, const std::string& template_hash);
+
+// Of spec.workers.template; an annotation of the pods made from it.
+std::string TemplateHash(const api::TrainingJobSpec& spec);
+
+}  // namespace grapevine::training_job

@@ -1,0 +1,46 @@
+#include "operator/training_job/failure_policy.h"
+
+#include <algorithm>
+#include <chrono>
+
+namespace grapevine::training_job {
+namespace {
+
+constexpr std::chrono::seconds kRecently{60};
+constexpr int kFreeFailures = 3;  // within kRecently: replaced at once
+constexpr Duration kLongestWait = 30s;
+
+}  // namespace
+
+Failures JudgeFailures(const Observed& observed) {
+  const api::WorkersStatus& before = observed.job.status.workers;
+  Failures failures{.restarts = before.restarts, .disrupted = before.disrupted};
+  int32_t ended = 0;
+  int32_t disrupted = 0;
+  int recent = 0;
+  api::WallTime last{};
+  for (const WorkerPod& pod : observed.pods) {
+    if (pod.disrupted) {
+      ++disrupted;
+    } else if (pod.finished_by_itself()) {
+      ++ended;
+      const auto finished = api::ParseWallTime(pod.finished);
+      if (!finished || observed.wall - *finished > kRecently) continue;
+      ++recent;
+      last = std::max(last, *finished);
+    }
+  }
+  failures.disrupted = std::max(failures.disrupted, disrupted);
+  if (observed.hub.finish_since) return failures;
+  failures.restarts = std::max(failures.restarts, ended);
+  failures.too_many = failures.restarts > observed.job.spec.failure_policy.max_restarts;
+  if (recent > kFreeFailures) {
+    const Duration pause =
+        std::min<Duration>(kLongestWait, 1s * (1 << std::min(recent - kFreeFailures - 1, 5)));
+    const Duration since = std::max<Duration>(0s, observed.wall - last);
+    failures.wait = std::max<Duration>(0s, pause - since);
+  }
+  return failures;
+}
+
+}  // namespace grapevine::training_job

@@ -1,0 +1,125 @@
+#include "operator/training_job/job_status.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "fmt/format.h"
+#include "operator/api/labels.h"
+
+namespace grapevine::training_job {
+namespace {
+
+class Conditions {
+ public:
+  Conditions(const Observed& observed, Decision& decision)
+      : observed_(observed), decision_(decision) {}
+
+  void Set(const char* type, bool on, const std::string& reason, const std::string& message) {
+    auto& conditions = decision_.status.conditions;
+    const bool was = api::IsTrue(conditions, type);
+    api::SetCondition(conditions,
+                      {.type = type,
+                       .status = on ? "True" : "False",
+                       .reason = reason,
+                       .message = message,
+                       .observed_generation = observed_.job.metadata.generation},
+                      observed_.wall);
+    if (!on || was) return;
+    const std::string_view name = type;
+    const bool warning = name == api::kFailed || name == api::kDegraded;
+    decision_.events.push_back({warning, type, message.empty() ? reason : message});
+  }
+
+ private:
+  const Observed& observed_;
+  Decision& decision_;
+};
+
+void FillConditions(const Observed& observed, const Standing& standing, Decision& decision) {
+  const auto members = static_cast<int32_t>(standing.members);
+  const int32_t wanted = observed.job.spec.workers.min_replicas;
+  const bool over = standing.ending.has_value();
+  const bool enough = members >= wanted;
+  const bool initialized = !observed.pods.empty() || !decision.create.empty() ||
+                           api::IsTrue(observed.job.status.conditions, api::kInitialized);
+  const std::string count = fmt::format("{} members, {} needed", members, wanted);
+  Conditions conditions(observed, decision);
+  conditions.Set(api::kInitialized, initialized, initialized ? "PodsMade" : "Waiting", "");
+  const bool running = !over && !standing.suspended && members > 0 &&
+                       (enough || observed.hub.finish_since.has_value());
+  conditions.Set(api::kRunning, running,
+                 running              ? "Training"
+                 : over               ? "Ended"
+                 : standing.suspended ? "Suspended"
+                                      : "TooFewMembers",
+                 over ? "" : count);
+  // A job that has never had its members is not degraded but starting.
+  const bool started = observed.hub.training_since.has_value();
+  const bool degraded =
+      !over && !standing.suspended && started && !enough && !observed.hub.finish_since;
+  conditions.Set(api::kDegraded, degraded, degraded ? "TooFewMembers" : "EnoughMembers",
+                 degraded ? count : "");
+  conditions.Set(api::kSuspended, standing.suspended, standing.suspended ? "Suspended" : "Wanted",
+                 "");
+  const bool succeeded = over && standing.ending->succeeded;
+  const std::string reason = over ? standing.ending->reason : "NotOver";
+  const std::string message = over ? standing.ending->message : "";
+  conditions.Set(api::kSucceeded, succeeded, reason, succeeded ? message : "");
+  conditions.Set(api::kFailed, over && !succeeded, reason, succeeded ? "" : message);
+}
+
+void FillProgress(const topology::Snapshot& hub, api::ProgressStatus& progress) {
+  if (!hub.known || hub.samples_total == 0) return;  // a hub that knows nothing yet says nothing
+  progress.samples = hub.samples;
+  progress.data_epoch = hub.data_epochs_complete;
+  progress.percent = static_cast<int32_t>(std::floor(100 * hub.fraction));
+  progress.samples_per_second = std::round(hub.samples_per_second);
+  progress.remaining_seconds = 0;
+  if (hub.samples_per_second > 0) {
+    progress.remaining_seconds = static_cast<int64_t>(
+        static_cast<double>(hub.samples_total - hub.samples) / hub.samples_per_second);
+  }
+}
+
+}  // namespace
+
+bool IsOver(const api::TrainingJobStatus& status) {
+  return api::IsTrue(status.conditions, api::kSucceeded) ||
+         api::IsTrue(status.conditions, api::kFailed);
+}
+
+void FillStatus(const Observed& observed, const Standing& standing, Decision& decision) {
+  api::TrainingJobStatus& status = decision.status;
+  const api::TrainingJobSpec& spec = observed.job.spec;
+  status.observed_generation = observed.job.metadata.generation;
+  if (standing.suspended) {
+    status.start_time.clear();
+  } else if (status.start_time.empty()) {
+    status.start_time = api::FormatWallTime(observed.wall);
+  }
+  if (standing.ending) status.completion_time = api::FormatWallTime(observed.wall);
+  status.workers.desired = spec.suspend ? 0 : spec.workers.replicas;
+  status.workers.active = static_cast<int32_t>(
+      std::ranges::count_if(observed.pods, [](const WorkerPod& pod) { return pod.active(); }));
+  status.workers.members = static_cast<int32_t>(standing.members);
+  status.workers.disrupted = standing.failures.disrupted;
+  status.workers.restarts = standing.failures.restarts;
+  status.workers.selector = fmt::format("{}={}", api::kJobNameLabel, observed.job.metadata.name);
+  status.graph.epoch = standing.epoch;
+  status.graph.members = static_cast<int32_t>(standing.members);
+  status.graph.edges = static_cast<int32_t>(standing.edges);
+  FillProgress(observed.hub, status.progress);
+  if (const auto& result = observed.hub.final_result; result && result->error.empty()) {
+    status.result = api::ResultStatus{
+        .loss = result->loss, .accuracy = result->accuracy, .checkpoint = result->checkpoint};
+  }
+  const int32_t restarts = standing.failures.restarts - observed.job.status.workers.restarts;
+  if (restarts > 0) {
+    decision.events.push_back(
+        {true, "WorkerFailed",
+         fmt::format("{} pods failed, {} so far", restarts, standing.failures.restarts)});
+  }
+  FillConditions(observed, standing, decision);
+}
+
+}  // namespace grapevine::training_job

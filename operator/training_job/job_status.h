@@ -1,0 +1,27 @@
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "operator/training_job/completion.h"
+#include "operator/training_job/decide.h"
+
+namespace grapevine::training_job {
+
+// What the decision makes of the job, for its status.
+struct Standing {
+  size_t members = 0;  // once the decision is carried out
+  size_t edges = 0;
+  uint64_t epoch = 0;
+  bool suspended = false;
+  std::optional<Ending> ending;
+  Failures failures;
+};
+
+// Fills decision.status from the old one and what is known now, and the events of the conditions
+// that became true. Pure.
+void FillStatus(const Observed& observed, const Standing& standing, Decision& decision);
+
+bool IsOver(const api::TrainingJobStatus& status);  // Succeeded or Failed, which are final
+
+}  // namespace grapevine::training_job

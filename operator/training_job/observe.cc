@@ -1,0 +1,95 @@
+#include "operator/training_job/observe.h"
+
+#include <charconv>
+
+#include "operator/api/labels.h"
+#include "operator/api/object_meta.h"
+
+namespace grapevine::training_job {
+namespace {
+
+using nlohmann::json;
+
+std::optional<int64_t> ToInt(const std::map<std::string, std::string>& map, const char* key) {
+  auto it = map.find(key);
+  if (it == map.end()) return std::nullopt;
+  int64_t value = 0;
+  const char* end = it->second.data() + it->second.size();
+  auto [parsed, error] = std::from_chars(it->second.data(), end, value);
+  if (error != std::errc() || parsed != end) return std::nullopt;
+  return value;
+}
+
+const json& Child(const json& object, const char* key) {
+  static const json kNone;
+  if (!object.is_object()) return kNone;
+  auto it = object.find(key);
+  return it == object.end() ? kNone : *it;
+}
+
+std::string Text(const json& object, const char* key) {
+  const json& value = Child(object, key);
+  return value.is_string() ? value.get<std::string>() : "";
+}
+
+bool HasCondition(const json& status, const char* type) {
+  for (const json& condition : Child(status, "conditions")) {
+    if (Text(condition, "type") == type && Text(condition, "status") == "True") return true;
+  }
+  return false;
+}
+
+bool IsControlledBy(const json& metadata, const std::string& uid) {
+  for (const json& owner : Child(metadata, "ownerReferences")) {
+    if (Text(owner, "uid") == uid && Child(owner, "controller") == true) return true;
+  }
+  return false;
+}
+
+WorkerPod::State StateOf(const api::ObjectMeta& metadata, const std::string& phase) {
+  // A pod that ended by itself has ended by itself, also while it is being cleared away.
+  if (phase == "Failed" && metadata.deletion_timestamp.empty()) return WorkerPod::State::kFailed;
+  if (phase == "Succeeded" && metadata.deletion_timestamp.empty()) {
+    return WorkerPod::State::kSucceeded;
+  }
+  if (!metadata.deletion_timestamp.empty()) return WorkerPod::State::kTerminating;
+  return phase == "Running" ? WorkerPod::State::kRunning : WorkerPod::State::kPending;
+}
+
+void ReadExit(const json& status, WorkerPod& pod) {
+  const json& containers = Child(status, "containerStatuses");
+  if (!containers.is_array() || containers.empty()) return;
+  const json& terminated = Child(Child(containers[0], "state"), "terminated");
+  if (Child(terminated, "exitCode").is_number_integer()) {
+    pod.exit_code = Child(terminated, "exitCode").get<int32_t>();
+  }
+  pod.finished = Text(terminated, "finishedAt");
+}
+
+}  // namespace
+
+std::optional<WorkerPod> ReadWorkerPod(const json& object, const std::string& job_uid) {
+  if (!IsControlledBy(Child(object, "metadata"), job_uid)) return std::nullopt;
+  const api::ObjectMeta metadata = api::MetadataOf(object);
+  const auto slot = ToInt(metadata.labels, api::kSlotLabel);
+  const auto incarnation = ToInt(metadata.labels, api::kIncarnationLabel);
+  if (!slot || !incarnation || *slot < 0 || *incarnation < 0) return std::nullopt;
+  const json& status = Child(object, "status");
+  WorkerPod pod{
+      .name = metadata.name,
+      .uid = metadata.uid,
+      .slot = static_cast<int32_t>(*slot),
+      .incarnation = static_cast<int32_t>(*incarnation),
+      .state = StateOf(metadata, Text(status, "phase")),
+      .assigned = !Text(Child(object, "spec"), "nodeName").empty(),
+      .ready = HasCondition(status, "Ready"),
+      .disrupted = HasCondition(status, api::kDisruptionTargetCondition),
+      .deletion_cost = ToInt(metadata.annotations, api::kPodDeletionCostAnnotation).value_or(0),
+      .created = metadata.creation_timestamp};
+  auto hash = metadata.annotations.find(api::kTemplateHashAnnotation);
+  if (hash != metadata.annotations.end()) pod.template_hash = hash->second;
+  ReadExit(status, pod);
+  return pod;
+}
+
+}  // namespace grapevine::training_job

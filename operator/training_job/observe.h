@@ -1,0 +1,62 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "nlohmann/json.hpp"
+#include "operator/api/communication_graph.h"
+#include "operator/api/member.h"
+#include "operator/api/training_job.h"
+#include "operator/base/clock.h"
+#include "operator/topology/snapshot.h"
+
+namespace grapevine::training_job {
+
+using api::MemberId;
+
+// A worker pod as the policies need it.
+struct WorkerPod {
+  enum class State : uint8_t {
+    kPending,  // created, or not started yet
+    kRunning,
+    kTerminating,  // has a deletionTimestamp, or the operator has just deleted it
+    kSucceeded,
+    kFailed,
+  };
+
+  std::string name;
+  std::string uid;  // empty: created by us a moment ago, the cache does not show it yet
+  int32_t slot = 0;
+  int32_t incarnation = 0;
+  State state = State::kPending;
+  bool assigned = false;  // to a node
+  bool ready = false;
+  bool disrupted = false;  // DisruptionTarget: the cluster took it
+  int64_t deletion_cost = 0;
+  std::string created;  // RFC 3339
+  std::string template_hash;
+  int32_t exit_code = 0;  // of the worker's container, once finished
+  std::string finished;   // RFC 3339; empty until then
+
+  // Not finished and not being deleted.
+  bool active() const { return state == State::kPending || state == State::kRunning; }
+  bool finished_by_itself() const { return state == State::kSucceeded || state == State::kFailed; }
+};
+
+// All that a decision may know. Plain values, read anew for each decision.
+struct Observed {
+  api::TrainingJob job;
+  std::vector<WorkerPod> pods;  // the job's own, by slot and incarnation
+  std::optional<api::CommunicationGraph> graph;
+  topology::Snapshot hub;
+  Time now{};
+  api::WallTime wall{};
+};
+
+// Reads a pod object. nullopt when it is not one of the job's with this uid (by its controller
+// reference), or its labels do not parse.
+std::optional<WorkerPod> ReadWorkerPod(const nlohmann::json& pod, const std::string& job_uid);
+
+}  // namespace grapevine::training_job

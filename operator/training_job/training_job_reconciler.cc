@@ -1,0 +1,291 @@
+#include "operator/training_job/training_job_reconciler.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "operator/api/validation.h"
+#include "operator/graph/invariants.h"
+#include "operator/graph/mixing.h"
+#include "operator/graph/planner.h"
+#include "operator/training_job/apply.h"
+#include "operator/training_job/worker_pod.h"
+#include "spdlog/spdlog.h"
+
+namespace grapevine::training_job {
+namespace {
+
+constexpr Duration kProgressWrites =
+    2s;  // a status that differs by progress alone is written so often
+constexpr Duration kUnseenLimit = 5s;  // a pod that the cache does not show is then looked for
+constexpr Duration kQuotaPause = 10s;
+
+topology::JobKey KeyOf(const controller::Request& request) {
+  return {request.name_space, request.name};
+}
+
+bool DiffersByProgressAlone(api::TrainingJobStatus a, const api::TrainingJobStatus& b) {
+  a.progress = b.progress;
+  return a == b;
+}
+
+}  // namespace
+
+struct TrainingJobReconciler::OwnWrites {
+  struct Created {
+    PodToCreate pod;
+    Time at{};
+  };
+  std::string job_uid;
+  std::map<std::string, Created> created;  // by name
+  std::set<std::string> deleted;           // by uid
+  std::optional<api::TrainingJobStatus> status;
+  Time status_at{};
+  uint64_t graph_epoch = 0;  // of the CommunicationGraph
+  double spectral_gap = 1;
+  std::string graph_reason;
+};
+
+TrainingJobReconciler::TrainingJobReconciler(const ReconcilerParts& parts,
+                                             const WorkerLaunch& launch)
+    : parts_(parts), launch_(launch) {}
+
+TrainingJobReconciler::~TrainingJobReconciler() = default;
+
+absl::StatusOr<controller::Result> TrainingJobReconciler::Reconcile(
+    const controller::Request& request) {
+  const controller::Object object = parts_.jobs->Get(request);
+  if (!object || !api::MetadataOf(*object).deletion_timestamp.empty()) {
+    parts_.hub->Forget(KeyOf(request), "the job was deleted");
+    MutexLock lock(mutex_);
+    own_writes_.erase(request);
+    return controller::Result{};
+  }
+  auto job = api::TrainingJobFromJson(*object);
+  if (!job.ok()) return job.status();
+  if (!job->spec.managed_by.empty()) return controller::Result{};
+  std::shared_ptr<OwnWrites> own = OwnWritesOf(request, job->metadata.uid);
+  const Observed observed = Observe(request, *std::move(job), *own);
+  Decision decision = Decide(observed);
+  return Carry(request, object, observed, decision, *own);
+}
+
+std::shared_ptr<TrainingJobReconciler::OwnWrites> TrainingJobReconciler::OwnWritesOf(
+    const controller::Request& request, const std::string& uid) {
+  MutexLock lock(mutex_);
+  std::shared_ptr<OwnWrites>& own = own_writes_[request];
+  if (!own || own->job_uid != uid) {
+    own = std::make_shared<OwnWrites>();
+    own->job_uid = uid;
+  }
+  return own;
+}
+
+void TrainingJobReconciler::ReadPods(const api::TrainingJob& job, OwnWrites& own,
+                                     std::vector<WorkerPod>& pods) {
+  std::set<std::string> deleted;
+  for (const controller::Object& object : parts_.pods->OwnedBy(job.metadata.uid)) {
+    std::optional<WorkerPod> pod = ReadWorkerPod(*object, job.metadata.uid);
+    if (!pod) continue;
+    own.created.erase(pod->name);
+    if (own.deleted.contains(pod->uid)) {
+      deleted.insert(pod->uid);
+      if (pod->active()) pod->state = WorkerPod::State::kTerminating;
+    }
+    pods.push_back(*std::move(pod));
+  }
+  own.deleted = std::move(deleted);
+  const Time now = parts_.clock->Now();
+  for (auto it = own.created.begin(); it != own.created.end();) {
+    const bool look = now - it->second.at >= kUnseenLimit;
+    if (look) it->second.at = now;
+    // It may have come and gone without the cache being looked at.
+    const bool gone =
+        look &&
+        absl::IsNotFound(parts_.client->Get(kPods, job.metadata.name_space, it->first).status());
+    it = gone ? own.created.erase(it) : std::next(it);
+  }
+  for (const auto& [name, created] : own.created) {
+    pods.push_back(
+        {.name = name, .slot = created.pod.slot, .incarnation = created.pod.incarnation});
+  }
+  std::ranges::sort(pods, [](const WorkerPod& a, const WorkerPod& b) {
+    return std::pair(a.slot, a.incarnation) < std::pair(b.slot, b.incarnation);
+  });
+}
+
+Observed TrainingJobReconciler::Observe(const controller::Request& request, api::TrainingJob job,
+                                        OwnWrites& own) {
+  Observed observed{.job = std::move(job)};
+  ReadPods(observed.job, own, observed.pods);
+  if (const controller::Object graph = parts_.graphs->Get(request)) {
+    auto parsed = api::CommunicationGraphFromJson(*graph);
+    if (parsed.ok()) {
+      observed.graph = *std::move(parsed);
+    } else {
+      spdlog::error("the CommunicationGraph of {} cannot be read: {}", request.name,
+                    parsed.status().ToString());
+    }
+  }
+  topology::JobConfig config{.uid = observed.job.metadata.uid,
+                             .spec_json = api::ToJson(observed.job.spec).dump(),
+                             .batch_size = observed.job.spec.training.batch_size,
+                             .data_epochs = observed.job.spec.training.epochs};
+  if (observed.graph) {
+    config.epochs_before = observed.graph->epoch;
+    for (const api::GraphMember& member : observed.graph->members) {
+      config.members_before = std::max(config.members_before, member.id);
+    }
+  }
+  parts_.hub->EnsureJob(KeyOf(request), config);
+  observed.hub = parts_.hub->Observe(KeyOf(request));
+  // After the snapshot: nobody's report is later than `now`.
+  observed.now = parts_.clock->Now();
+  observed.wall = parts_.wall();
+  return observed;
+}
+
+absl::StatusOr<controller::Result> TrainingJobReconciler::Carry(const controller::Request& request,
+                                                                const controller::Object& object,
+                                                                const Observed& observed,
+                                                                Decision& decision,
+                                                                OwnWrites& own) {
+  if (!decision.reason.empty()) spdlog::info("job {}: {}", request.name, decision.reason);
+  PublishGraph(request, observed, decision, own);  // before all else: members wait for views
+  absl::Status status = ChangePods(observed, decision, own);
+  status.Update(WriteGraphIfNew(request, observed, decision, own));
+  if (absl::Status written = WriteStatusIfNew(object, observed, decision, own); written.ok()) {
+    for (const JobEvent& event : decision.events) {
+      if (parts_.on_event) parts_.on_event(request, event);
+    }
+  } else {
+    status.Update(written);
+  }
+  if (decision.delete_job) {
+    status.Update(parts_.client->Delete(kTrainingJobs, request.name_space, request.name,
+                                        {.uid = observed.job.metadata.uid}));
+  }
+  if (!status.ok()) return status;
+  return controller::Result{decision.requeue_after};
+}
+
+void TrainingJobReconciler::PublishGraph(const controller::Request& request,
+                                         const Observed& observed, Decision& decision,
+                                         OwnWrites& own) {
+  const topology::JobKey key = KeyOf(request);
+  const auto& publish = decision.directives.publish;
+  if (publish) {
+    const auto violations = graph::Violations(publish->graph, {});
+    for (const std::string& violation : violations) {
+      spdlog::critical("a bug: the graph of job {} breaks a rule: {}", request.name, violation);
+    }
+    GRAPEVINE_CHECK(violations.empty());
+  }
+  uint64_t epoch = parts_.hub->Apply(key, decision.directives);
+  decision.status.graph.spectral_gap = own.spectral_gap;
+  if (!publish) return;
+  graph::Graph graph = publish->graph;
+  own.spectral_gap = graph::SpectralGap(graph);
+  own.graph_reason = decision.reason;
+  if (decision.repair_graph) {
+    graph::Rng rng(epoch);
+    const graph::Policy policy{.family = graph::Family::kRandomRegular,
+                               .degree = static_cast<size_t>(observed.job.spec.graph.degree)};
+    if (auto repair = graph::Repair(graph, policy, rng); repair && !repair->plan.edits.empty()) {
+      topology::Directives again;
+      again.publish = topology::Publication{.graph = repair->plan.next,
+                                            .changed = repair->plan.edits.changed,
+                                            .noticed = observed.now};
+      epoch = parts_.hub->Apply(key, again);
+      own.spectral_gap = repair->gap_after;
+      own.graph_reason = repair->plan.reason;
+      decision.status.graph.edges = static_cast<int32_t>(repair->plan.next.edge_count());
+    }
+  }
+  decision.status.graph.epoch = epoch;
+  decision.status.graph.spectral_gap = own.spectral_gap;
+}
+
+absl::Status TrainingJobReconciler::ChangePods(const Observed& observed, Decision& decision,
+                                               OwnWrites& own) {
+  absl::Status status;
+  for (const PodToDelete& pod : decision.remove) {
+    // One of ours that the cache does not show yet has no uid to name it by; the next decision
+    // will.
+    if (pod.uid.empty()) continue;
+    spdlog::info("pod {} is deleted: {}", pod.name, pod.reason);
+    own.deleted.insert(pod.uid);
+    absl::Status deleted = DeletePod(*parts_.client, observed.job.metadata.name_space, pod);
+    if (!deleted.ok()) own.deleted.erase(pod.uid);
+    status.Update(deleted);
+  }
+  const Time now = parts_.clock->Now();
+  absl::Status created =
+      CreatePods(*parts_.client, observed.job, decision.create, launch_.hub_address,
+                 [&](const PodToCreate& pod) {
+                   own.created[PodName(observed.job.metadata.name, pod)] = {pod, now};
+                 });
+  if (absl::IsResourceExhausted(created)) {
+    decision.events.push_back({true, "QuotaExceeded", std::string(created.message())});
+    decision.requeue_after = std::min(decision.requeue_after.value_or(kQuotaPause), kQuotaPause);
+    created = absl::OkStatus();
+  }
+  status.Update(created);
+  return status;
+}
+
+absl::Status TrainingJobReconciler::WriteGraphIfNew(const controller::Request& request,
+                                                    const Observed& observed,
+                                                    const Decision& decision, OwnWrites& own) {
+  const topology::Snapshot hub = parts_.hub->Observe(KeyOf(request));
+  if (hub.epoch == 0 || hub.epoch == own.graph_epoch || !decision.directives.publish) {
+    return absl::OkStatus();
+  }
+  api::CommunicationGraph graph{
+      .epoch = hub.epoch, .spectral_gap = own.spectral_gap, .reason = own.graph_reason};
+  std::map<api::MemberId, std::string> since;
+  if (observed.graph) {
+    for (const api::GraphMember& member : observed.graph->members) since[member.id] = member.since;
+  }
+  const std::string now = api::FormatWallTime(observed.wall);
+  for (const topology::RegistrantView& view : hub.registrants) {
+    const graph::Member* member = hub.graph->Find(view.rules.id);
+    if (member == nullptr) continue;
+    auto known = since.find(view.rules.id);
+    graph.members.push_back(
+        {.id = view.rules.id,
+         .pod = view.rules.pod,
+         .address = view.address,
+         .side = member->side == graph::Side::kActive ? api::Side::kActive : api::Side::kPassive,
+         .since = known == since.end() ? now : known->second});
+  }
+  for (const graph::Edge& edge : hub.graph->Edges()) {
+    graph.edges.emplace_back(edge.active, edge.passive);
+  }
+  absl::Status status =
+      WriteGraph(*parts_.client, observed.job, std::move(graph), parts_.graphs->Get(request));
+  if (status.ok()) own.graph_epoch = hub.epoch;
+  return status;
+}
+
+absl::Status TrainingJobReconciler::WriteStatusIfNew(const controller::Object& object,
+                                                     const Observed& observed,
+                                                     const Decision& decision, OwnWrites& own) {
+  const Time now = parts_.clock->Now();
+  const api::TrainingJobStatus& last = own.status ? *own.status : observed.job.status;
+  if (decision.status == last) return absl::OkStatus();
+  if (own.status && now - own.status_at < kProgressWrites &&
+      DiffersByProgressAlone(decision.status, last)) {
+    return absl::OkStatus();
+  }
+  absl::Status status = WriteStatus(*parts_.client, object, decision.status);
+  if (status.ok()) {
+    own.status = decision.status;
+    own.status_at = now;
+  } else {
+    // Somebody else wrote, or the cache is behind: judge by what it shows next time.
+    own.status.reset();
+  }
+  return status;
+}
+
+}  // namespace grapevine::training_job

@@ -1,0 +1,71 @@
+#include "operator/training_job/worker_pod.h"
+
+#include "fmt/format.h"
+#include "operator/api/labels.h"
+#include "operator/training_job/elasticity.h"
+
+namespace grapevine::training_job {
+namespace {
+
+using nlohmann::json;
+
+json FromField(const char* name, const char* path) {
+  return {{"name", name}, {"valueFrom", {{"fieldRef", {{"fieldPath", path}}}}}};
+}
+
+// A template may have anything here that the API server let pass.
+json& Mapping(json& object, const char* key) {
+  json& child = object[key];
+  if (!child.is_object()) child = json::object();
+  return child;
+}
+
+// Ours come last, and so stand whatever the template says.
+void AddEnvironment(json& container, const std::string& job, const std::string& hub_address) {
+  json& variables = container["env"];
+  if (!variables.is_array()) variables = json::array();
+  variables.push_back({{"name", "GRAPEVINE_HUB"}, {"value", hub_address}});
+  variables.push_back({{"name", "GRAPEVINE_JOB"}, {"value", job}});
+  variables.push_back(FromField("GRAPEVINE_NAMESPACE", "metadata.namespace"));
+  variables.push_back(FromField("GRAPEVINE_POD", "metadata.name"));
+  variables.push_back(FromField("GRAPEVINE_POD_UID", "metadata.uid"));
+}
+
+}  // namespace
+
+std::string PodName(const std::string& job, const PodToCreate& pod) {
+  return fmt::format("{}-{}-{}", job, pod.slot, pod.incarnation);
+}
+
+json MakeWorkerPod(const api::TrainingJob& job, const PodToCreate& pod,
+                   const std::string& hub_address) {
+  json object = job.spec.workers.pod_template;
+  if (!object.is_object()) object = json::object();
+  object["apiVersion"] = "v1";
+  object["kind"] = "Pod";
+  json& metadata = Mapping(object, "metadata");
+  json& labels = Mapping(metadata, "labels");
+  metadata["name"] = PodName(job.metadata.name, pod);
+  metadata["namespace"] = job.metadata.name_space;
+  labels[api::kJobNameLabel] = job.metadata.name;
+  labels[api::kSlotLabel] = std::to_string(pod.slot);
+  labels[api::kIncarnationLabel] = std::to_string(pod.incarnation);
+  Mapping(metadata, "annotations")[api::kTemplateHashAnnotation] = TemplateHash(job.spec);
+  metadata["ownerReferences"] = json::array({{{"apiVersion", api::kApiVersion},
+                                              {"kind", api::kTrainingJobKind},
+                                              {"name", job.metadata.name},
+                                              {"uid", job.metadata.uid},
+                                              {"controller", true},
+                                              {"blockOwnerDeletion", true}}});
+  json& spec = Mapping(object, "spec");
+  spec["restartPolicy"] = "Never";
+  json& containers = spec["containers"];
+  if (!containers.is_array() || containers.empty()) {
+    containers = json::array({{{"name", "worker"}}});
+  }
+  if (!containers[0].is_object()) containers[0] = {{"name", "worker"}};
+  AddEnvironment(containers[0], job.metadata.name, hub_address);
+  return object;
+}
+
+}  // namespace grapevine::training_job

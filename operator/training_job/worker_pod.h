@@ -1,0 +1,20 @@
+#pragma once
+
+#include <string>
+
+#include "nlohmann/json.hpp"
+#include "operator/api/training_job.h"
+#include "operator/training_job/decide.h"
+
+namespace grapevine::training_job {
+
+// <job>-<slot>-<incarnation>: the same for whoever makes it, so that it can be made once only.
+std::string PodName(const std::string& job, const PodToCreate& pod);
+
+// The pod object: the template, and on top of it name, labels, the job as controlling owner, and
+// the environment that the first container's worker reads (worker/environment.h). restartPolicy is
+// Never: a worker that ends is another incarnation. Pure.
+nlohmann::json MakeWorkerPod(const api::TrainingJob& job, const PodToCreate& pod,
+                             const std::string& hub_address);
+
+}  // namespace grapevine::training_job

@@ -1,0 +1,358 @@
+// A whole job over the production hub and decisions, with workers that follow the protocol: one
+// test for each rule of leases, first members and the end that exists for a special case.
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "operator/api/labels.h"
+#include "operator/training_job/decide.h"
+#include "tests/operator/training_job/job_rig.h"
+
+namespace grapevine::training_job {
+namespace {
+
+using ::testing::Contains;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+
+bool Over(JobRig& rig) { return api::IsTrue(rig.job.status.conditions, api::kSucceeded); }
+bool Failed(JobRig& rig) { return api::IsTrue(rig.job.status.conditions, api::kFailed); }
+
+TEST(Scenario, AJobTrainsEndsAndStopsItsWorkers) {
+  JobRig rig(4);
+  ASSERT_TRUE(rig.RunUntil(20s, [&] { return Over(rig); }));
+  rig.Run(200ms);
+  const topology::JobStats stats = rig.Stats();
+  EXPECT_EQ(stats.samples, 2 * JobRig::kSamples);
+  EXPECT_EQ(stats.stage, topology::Stage::kDone);
+  EXPECT_EQ(stats.joined, 4);
+  EXPECT_TRUE(stats.settled);
+  ASSERT_TRUE(stats.result);
+  EXPECT_DOUBLE_EQ(stats.result->accuracy, 0.97);
+  ASSERT_TRUE(rig.job.status.result);
+  for (auto& worker : rig.workers) EXPECT_TRUE(worker->stopped);
+  EXPECT_THAT(rig.workers, SizeIs(4)) << "no pod is made for a job that ended";
+  EXPECT_THAT(rig.events, Contains("Succeeded"));
+  EXPECT_THAT(rig.problems, IsEmpty());
+}
+
+TEST(Scenario, FirstMembersRaceAndTheLateOnesCopy) {
+  JobRig rig(2, 100);
+  rig.workers[1]->paused = true;  // slow to build
+  rig.Run(1s);
+  ASSERT_THAT(rig.Members(), SizeIs(1));
+  EXPECT_EQ(rig.workers[0]->starts.at(0).from(), proto::Start::FROM_SEED);
+  rig.workers[1]->paused = false;
+  rig.Run(1s);
+  ASSERT_THAT(rig.Members(), SizeIs(2));
+  EXPECT_EQ(rig.workers[1]->starts.back().from(), proto::Start::FROM_COPY);
+  EXPECT_EQ(rig.workers[1]->starts.back().donors(0).member(), rig.workers[0]->member);
+  EXPECT_THAT(rig.problems, IsEmpty());
+}
+
+TEST(Scenario, ASeedThatIsReadyTooLateIsToldToCopy) {
+  JobRig rig(2, 100);
+  rig.Run(40ms);  // both were told to begin from the seed
+  ASSERT_THAT(rig.workers[1]->starts, SizeIs(1));
+  rig.workers[1]->paused = true;
+  rig.Run(60ms);
+  rig.workers[1]->paused = false;
+  rig.Run(2s);
+  EXPECT_THAT(rig.Members(), SizeIs(2));
+  EXPECT_THAT(rig.problems, IsEmpty());
+}
+
+TEST(Scenario, AStragglersLeaseIsRecalledAndNobodyWaitsForIt) {
+  JobRig rig(2, 4);
+  rig.workers[1]->rate = 16;  // a batch in 2 s
+  ASSERT_TRUE(rig.RunUntil(20s, [&] { return Over(rig); }));
+  EXPECT_THAT(rig.workers[1]->recalls, testing::Not(IsEmpty()));
+  EXPECT_EQ(rig.Stats().samples, 4 * JobRig::kSamples);
+  EXPECT_EQ(rig.workers[0]->batches_trained + rig.workers[1]->batches_trained, 40);
+}
+
+TEST(Scenario, AnOwnerThatDoesNotAnswerARecallLosesWhatItDidNotReport) {
+  JobRig rig(2, 4);
+  rig.RunUntil(5s, [&] { return rig.Members().size() == 2; });
+  rig.Run(200ms);
+  rig.workers[1]->trains = false;
+  rig.workers[1]->answers_recall = false;
+  ASSERT_TRUE(rig.RunUntil(20s, [&] { return Over(rig); }));
+  EXPECT_EQ(rig.Stats().samples, 4 * JobRig::kSamples);
+}
+
+TEST(Scenario, APausedOwnerThatReportsLateIsNotCounted) {
+  JobRig rig(3, 100);
+  rig.RunUntil(5s, [&] { return rig.Members().size() == 3; });
+  rig.Run(500ms);
+  FakeWorker& paused = *rig.workers[2];
+  const MemberId before = paused.member;
+  paused.paused = true;
+  const Time since = rig.clock.Now();
+  ASSERT_TRUE(rig.RunUntil(6s, [&] { return rig.Members().size() == 2; }));
+  EXPECT_LE(rig.clock.Now() - since, 6s);
+  // What it trained meanwhile on its leases is another's by now.
+  const int64_t samples = rig.Stats().samples;
+  for (auto& [id, held] : paused.leases) held.done = held.batches;
+  rig.Report(paused);
+  EXPECT_EQ(rig.Stats().samples, samples);
+  EXPECT_EQ(rig.Stats().lost, 1);
+  paused.paused = false;
+  ASSERT_TRUE(rig.RunUntil(3s, [&] { return rig.Members().size() == 3; }));
+  EXPECT_GT(paused.member, before) << "an id is never used again";
+  EXPECT_EQ(paused.starts.back().from(), proto::Start::FROM_COPY);
+  EXPECT_THAT(rig.problems, IsEmpty());
+}
+
+TEST(Scenario, ARosterThatEmptiesGoesOnWithASurvivorsState) {
+  JobRig rig(2, 100);
+  rig.RunUntil(5s, [&] { return rig.Members().size() == 2; });
+  rig.Run(2s);
+  const int64_t samples = rig.Stats().samples;
+  ASSERT_GT(samples, 0);
+  // The one dies, the other is cut off for so long that it leaves too.
+  rig.Kill(*rig.workers[0]);
+  rig.starts_workers = false;
+  FakeWorker& survivor = *rig.workers[1];
+  rig.Disconnect(survivor);
+  rig.Run(1500ms);
+  ASSERT_THAT(rig.Members(), IsEmpty());
+  rig.Connect(survivor);
+  ASSERT_TRUE(rig.RunUntil(2s, [&] { return rig.Members().size() == 1; }));
+  EXPECT_EQ(survivor.starts.back().from(), proto::Start::FROM_HELD);
+  EXPECT_GE(rig.Stats().samples, samples) << "progress stays";
+  EXPECT_THAT(rig.problems, IsEmpty());
+}
+
+TEST(Scenario, ARosterThatEmptiesWithoutSurvivorBeginsAtTheCheckpointOrAtZero) {
+  JobRig rig(1, 100);
+  rig.job.spec.checkpoint.path = "/c";
+  rig.job.spec.checkpoint.every_seconds = 5;
+  rig.RunUntil(8s, [&] { return rig.workers[0]->checkpoints.size() == 1; });
+  const auto written = rig.workers[0]->checkpoints.at(0);
+  rig.Run(2s);
+  ASSERT_GT(rig.Stats().samples, written.progress().samples());
+  rig.Kill(*rig.workers[0]);
+  ASSERT_TRUE(rig.RunUntil(5s, [&] { return rig.workers.size() == 2 && !rig.Members().empty(); }));
+  EXPECT_EQ(rig.workers[1]->starts.back().from(), proto::Start::FROM_CHECKPOINT);
+  EXPECT_EQ(rig.workers[1]->starts.back().checkpoint_path(), written.path());
+  EXPECT_EQ(rig.Stats().samples, written.progress().samples());
+}
+
+TEST(Scenario, AReconnectWithinASecondKeepsIdLeasesAndView) {
+  JobRig rig(2, 100);
+  rig.RunUntil(5s, [&] { return rig.Members().size() == 2; });
+  rig.Run(500ms);
+  FakeWorker& worker = *rig.workers[0];
+  const MemberId id = worker.member;
+  const auto leases = worker.leases.size();
+  const uint64_t epoch = rig.Stats().graph_epoch;
+  rig.Disconnect(worker);
+  rig.Run(400ms);
+  rig.Connect(worker);
+  rig.Run(2s);
+  EXPECT_EQ(worker.member, id);
+  EXPECT_GE(worker.leases.size(), leases);
+  EXPECT_EQ(rig.Stats().graph_epoch, epoch);
+  EXPECT_EQ(rig.Stats().joined, 2);
+}
+
+TEST(Scenario, AKilledWorkerLeavesAtOnceAndIsReplaced) {
+  JobRig rig(4, 100);
+  rig.RunUntil(5s, [&] { return rig.Members().size() == 4; });
+  rig.Run(100ms);
+  FakeWorker& victim = *rig.workers[1];
+  const uint64_t epoch = rig.Stats().graph_epoch;
+  rig.Kill(victim);
+  rig.Step();
+  EXPECT_EQ(rig.Stats().graph_epoch, epoch + 1);
+  EXPECT_THAT(rig.Members(), SizeIs(3));
+  ASSERT_TRUE(rig.RunUntil(3s, [&] { return rig.Members().size() == 4; }));
+  EXPECT_EQ(rig.workers.back()->pod_, "digits-1-1");
+  EXPECT_EQ(rig.job.status.workers.restarts, 1);
+  EXPECT_EQ(rig.Stats().lost, 1);
+  EXPECT_THAT(rig.events, Contains("WorkerFailed"));
+  EXPECT_THAT(rig.problems, IsEmpty());
+}
+
+TEST(Scenario, ScalingInAndOutMakesNoFailures) {
+  JobRig rig(4, 200);
+  rig.RunUntil(5s, [&] { return rig.Members().size() == 4; });
+  rig.job.spec.workers.replicas = 6;
+  rig.Reconcile();
+  ASSERT_TRUE(rig.RunUntil(3s, [&] { return rig.Members().size() == 6; }));
+  rig.job.spec.workers.replicas = 3;
+  rig.job.spec.workers.remove_first = {"digits-0-0"};
+  rig.Reconcile();
+  ASSERT_TRUE(rig.RunUntil(3s, [&] { return rig.Members().size() == 3; }));
+  rig.Run(1s);
+  EXPECT_FALSE(rig.pods.contains("digits-0-0"));
+  EXPECT_THAT(rig.pods, SizeIs(3));
+  EXPECT_EQ(rig.job.status.workers.restarts, 0);
+  EXPECT_EQ(rig.Stats().left, 3);
+  EXPECT_EQ(rig.Stats().lost, 0);
+  EXPECT_THAT(rig.problems, IsEmpty());
+}
+
+TEST(Scenario, ThoseWhoAreRecolouredGetViewsThatAgree) {
+  JobRig rig(6, 500);
+  rig.RunUntil(5s, [&] { return rig.Members().size() == 6; });
+  rig.Run(100ms);
+  rig.starts_workers = false;
+  // All of one side go: somebody has to change over.
+  for (FakeWorker* worker : rig.Members()) {
+    if (worker->view.side() == proto::SIDE_PASSIVE) rig.Kill(*worker);
+  }
+  rig.Run(500ms);
+  const auto members = rig.Members();
+  ASSERT_THAT(members, SizeIs(3));
+  int active = 0;
+  for (FakeWorker* worker : members) {
+    active += worker->view.side() == proto::SIDE_ACTIVE;
+    for (const proto::Peer& peer : worker->view.neighbours()) {
+      auto other = std::ranges::find(members, peer.member(), &FakeWorker::member);
+      ASSERT_NE(other, members.end()) << "a neighbour that is gone";
+      EXPECT_NE((*other)->view.side(), worker->view.side());
+      EXPECT_EQ(peer.address(), (*other)->pod_ + ":1");
+    }
+  }
+  EXPECT_TRUE(active == 1 || active == 2);
+  EXPECT_THAT(rig.problems, IsEmpty());
+}
+
+TEST(Scenario, TheFinalizerIsKilledAndAnotherIsNamed) {
+  JobRig rig(3, 1);
+  for (auto& worker : rig.workers) worker->answers_finalize = false;
+  ASSERT_TRUE(rig.RunUntil(10s, [&] { return rig.hub.Observe(rig.key()).finalize.has_value(); }));
+  rig.Run(100ms);
+  auto named = std::ranges::find_if(rig.workers, [](auto& w) { return !w->finalizes.empty(); });
+  ASSERT_NE(named, rig.workers.end());
+  for (auto& worker : rig.workers) worker->answers_finalize = true;
+  rig.Kill(**named);
+  ASSERT_TRUE(rig.RunUntil(2s, [&] { return Over(rig); }));
+  EXPECT_THAT(rig.workers, SizeIs(3)) << "no pod is made after finish";
+}
+
+TEST(Scenario, AllAreLostAfterFinishAndTheJobTrainsAgain) {
+  JobRig rig(2, 1);
+  for (auto& worker : rig.workers) worker->settles = false;
+  ASSERT_TRUE(
+      rig.RunUntil(10s, [&] { return rig.hub.Observe(rig.key()).finish_since.has_value(); }));
+  for (size_t i = 0; i < 2; ++i) rig.Kill(*rig.workers[i]);
+  ASSERT_TRUE(rig.RunUntil(20s, [&] { return Over(rig); }));
+  EXPECT_EQ(rig.workers[2]->starts.back().from(), proto::Start::FROM_SEED);
+  EXPECT_EQ(rig.Stats().samples, JobRig::kSamples);
+}
+
+TEST(Scenario, ModelsThatDoNotMeetAreGivenThirtySeconds) {
+  JobRig rig(2, 1);
+  for (auto& worker : rig.workers) worker->settles = false;
+  ASSERT_TRUE(
+      rig.RunUntil(10s, [&] { return rig.hub.Observe(rig.key()).finish_since.has_value(); }));
+  rig.Run(29s);
+  EXPECT_FALSE(Over(rig));
+  ASSERT_TRUE(rig.RunUntil(2s, [&] { return Over(rig); }));
+  EXPECT_FALSE(rig.Stats().settled);
+}
+
+TEST(Scenario, BelowMinReplicasExchangesGoOnWithoutLeases) {
+  JobRig rig(2, 1000);
+  rig.job.spec.workers.min_replicas = 2;
+  rig.RunUntil(5s, [&] { return rig.Members().size() == 2; });
+  rig.Run(1s);
+  rig.starts_workers = false;
+  rig.Kill(*rig.workers[0]);
+  rig.Run(15s);  // leases in hand end
+  EXPECT_TRUE(api::IsTrue(rig.job.status.conditions, api::kDegraded));
+  const int64_t samples = rig.Stats().samples;
+  rig.Run(5s);
+  EXPECT_EQ(rig.Stats().samples, samples);
+  rig.StartWorker("digits-0-1");
+  rig.Run(3s);
+  EXPECT_FALSE(api::IsTrue(rig.job.status.conditions, api::kDegraded));
+  EXPECT_GT(rig.Stats().samples, samples);
+}
+
+TEST(Scenario, AnUnfitDatasetFailsTheJobAtOnce) {
+  JobRig rig(2);
+  proto::WorkerMessage message;
+  message.mutable_unfit()->set_reason("InvalidDataset");
+  message.mutable_unfit()->set_message("labels out of range");
+  rig.hub.OnMessage(rig.workers[0]->session, message);
+  rig.Run(40ms);
+  ASSERT_TRUE(Failed(rig));
+  EXPECT_EQ(api::FindCondition(rig.job.status.conditions, api::kFailed)->reason, "InvalidDataset");
+  rig.Run(1s);
+  EXPECT_THAT(rig.workers, SizeIs(2));
+}
+
+TEST(Scenario, AnotherLayoutIsRefused) {
+  JobRig rig(2, 100);
+  rig.workers[1]->layout_hash = 8;
+  rig.Run(1s);
+  EXPECT_TRUE(rig.workers[0]->admitted);
+  EXPECT_TRUE(rig.workers[1]->refused);
+  EXPECT_THAT(rig.Members(), SizeIs(1));
+}
+
+TEST(Scenario, TooManyFailuresEndTheJob) {
+  JobRig rig(1, 1000);
+  rig.job.spec.failure_policy.max_restarts = 2;
+  for (int i = 0; i < 3; ++i) {
+    ASSERT_TRUE(rig.RunUntil(10s, [&] {
+      return rig.workers.size() == static_cast<size_t>(i + 1) && rig.Members().size() == 1;
+    }));
+    rig.Kill(*rig.workers.back());
+    rig.Step();
+  }
+  ASSERT_TRUE(Failed(rig));
+  EXPECT_EQ(api::FindCondition(rig.job.status.conditions, api::kFailed)->reason, "TooManyRestarts");
+}
+
+TEST(Scenario, AStopThatIsAskedForEndsInOrder) {
+  JobRig rig(3, 1000);
+  rig.RunUntil(5s, [&] { return rig.Members().size() == 3; });
+  rig.job.metadata.annotations[api::kStopRequestedAnnotation] = "true";
+  rig.Reconcile();
+  ASSERT_TRUE(rig.RunUntil(5s, [&] { return Failed(rig); }));
+  EXPECT_EQ(api::FindCondition(rig.job.status.conditions, api::kFailed)->reason, "Stopped");
+  EXPECT_TRUE(rig.Stats().result) << "with consensus and evaluation";
+}
+
+TEST(Scenario, SuspendKeepsACheckpointAndResumesFromIt) {
+  JobRig rig(2, 1000);
+  rig.job.spec.checkpoint.path = "/c";
+  rig.RunUntil(5s, [&] { return rig.Members().size() == 2; });
+  rig.Run(2s);
+  rig.job.spec.suspend = true;
+  rig.Reconcile();
+  ASSERT_TRUE(
+      rig.RunUntil(10s, [&] { return api::IsTrue(rig.job.status.conditions, api::kSuspended); }));
+  EXPECT_THAT(rig.pods, IsEmpty());
+  EXPECT_EQ(rig.job.status.workers.restarts, 0);
+  rig.job.spec.suspend = false;
+  rig.Reconcile();
+  ASSERT_TRUE(rig.RunUntil(5s, [&] { return rig.Members().size() == 2; }));
+  EXPECT_EQ(rig.workers[2]->starts.at(0).from(), proto::Start::FROM_CHECKPOINT);
+}
+
+TEST(Scenario, MembersEvaluateInTurnAfterDataEpochs) {
+  JobRig rig(2, 20);
+  ASSERT_TRUE(rig.RunUntil(60s, [&] { return Over(rig); }));
+  EXPECT_GT(rig.workers[0]->evaluations, 0);
+  EXPECT_GT(rig.workers[1]->evaluations, 0);
+  EXPECT_LE(rig.Stats().evaluations.size(), 20u);
+}
+
+TEST(Scenario, APauseOfTheHubItselfCostsNobodyMembership) {
+  JobRig rig(3, 1000);
+  rig.RunUntil(5s, [&] { return rig.Members().size() == 3; });
+  rig.Run(200ms);
+  rig.clock.Advance(30s);
+  rig.Reconcile();
+  rig.Run(1s);
+  EXPECT_THAT(rig.Members(), SizeIs(3));
+  EXPECT_EQ(rig.Stats().joined, 3);
+}
+
+}  // namespace
+}  // namespace grapevine::training_job

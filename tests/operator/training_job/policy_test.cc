@@ -1,0 +1,214 @@
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "operator/api/labels.h"
+#include "operator/training_job/completion.h"
+#include "operator/training_job/elasticity.h"
+#include "operator/training_job/failure_policy.h"
+#include "operator/training_job/job_status.h"
+#include "operator/training_job/observe.h"
+#include "operator/training_job/upkeep.h"
+#include "operator/training_job/worker_pod.h"
+
+namespace grapevine::training_job {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+
+Observed JobOf(int replicas) {
+  Observed observed;
+  observed.job.metadata.name = "job";
+  observed.job.metadata.uid = "u";
+  observed.job.spec.workers.replicas = replicas;
+  observed.hub.graph = std::make_shared<const graph::Graph>();
+  observed.now = Time(1000s);
+  observed.wall = api::WallTime(std::chrono::seconds(1'700'000'000));
+  return observed;
+}
+
+WorkerPod Pod(int slot, int incarnation, WorkerPod::State state = WorkerPod::State::kRunning) {
+  return {.name = "job-" + std::to_string(slot) + "-" + std::to_string(incarnation),
+          .uid = "uid-" + std::to_string(slot) + "-" + std::to_string(incarnation),
+          .slot = slot,
+          .incarnation = incarnation,
+          .state = state,
+          .assigned = true,
+          .ready = true,
+          .created = "2024-01-01T00:00:00Z"};
+}
+
+std::vector<std::string> Names(const std::vector<PodToDelete>& pods) {
+  std::vector<std::string> names;
+  for (auto& pod : pods) names.push_back(pod.name);
+  return names;
+}
+
+TEST(Elasticity, FillsTheLowestSlotsWithNewIncarnations) {
+  Observed observed = JobOf(3);
+  observed.pods = {Pod(0, 0, WorkerPod::State::kFailed), Pod(0, 1, WorkerPod::State::kTerminating),
+                   Pod(2, 4)};
+  const PodChanges changes = Scale(observed, 3);
+  ASSERT_EQ(changes.create.size(), 2u);
+  EXPECT_EQ(changes.create[0].slot, 0);
+  EXPECT_EQ(changes.create[0].incarnation, 2);
+  EXPECT_EQ(changes.create[1].slot, 1);
+  EXPECT_EQ(changes.create[1].incarnation, 0);
+  EXPECT_THAT(changes.remove, IsEmpty());
+}
+
+TEST(Elasticity, RemovesInTheOrderOfTheDesign) {
+  Observed observed = JobOf(0);
+  for (int slot = 0; slot < 8; ++slot) observed.pods.push_back(Pod(slot, 0));
+  observed.job.spec.workers.remove_first = {"job-6-0"};
+  observed.pods[5].assigned = false;
+  observed.pods[5].state = WorkerPod::State::kPending;
+  observed.pods[4].state = WorkerPod::State::kPending;
+  observed.pods[3].ready = false;
+  observed.pods[2].deletion_cost = -5;
+  observed.pods[1].created = "2024-01-02T00:00:00Z";
+  observed.pods.push_back(Pod(9, 0, WorkerPod::State::kTerminating));
+  EXPECT_THAT(Names(Scale(observed, 0).remove),
+              ElementsAre("job-6-0", "job-5-0", "job-4-0", "job-3-0", "job-2-0", "job-1-0",
+                          "job-7-0", "job-0-0"));
+  EXPECT_THAT(Names(Scale(observed, 6).remove), ElementsAre("job-6-0", "job-5-0"));
+}
+
+TEST(Elasticity, RenewsOnePodAtATimeAndOnlyWhileAllTakePart) {
+  Observed observed = JobOf(2);
+  observed.pods = {Pod(0, 0), Pod(1, 0)};
+  observed.pods[0].template_hash = observed.pods[1].template_hash = "old";
+  EXPECT_FALSE(NextToRenew(observed, "new")) << "nobody is a member";
+  observed.hub.graph = std::make_shared<const graph::Graph>(
+      *graph::Graph::MakeComplete({{1, graph::Side::kActive}, {2, graph::Side::kPassive}}));
+  ASSERT_TRUE(NextToRenew(observed, "new"));
+  EXPECT_EQ(NextToRenew(observed, "new")->name, "job-0-0");
+  EXPECT_FALSE(NextToRenew(observed, "old"));
+}
+
+TEST(FailurePolicy, CountsOnlyPodsThatEndedByThemselves) {
+  Observed observed = JobOf(1);
+  observed.job.spec.failure_policy.max_restarts = 1;
+  observed.pods = {Pod(0, 0, WorkerPod::State::kFailed), Pod(1, 0, WorkerPod::State::kFailed),
+                   Pod(2, 0, WorkerPod::State::kTerminating)};
+  observed.pods[1].disrupted = true;
+  const Failures failures = JudgeFailures(observed);
+  EXPECT_EQ(failures.restarts, 1);
+  EXPECT_EQ(failures.disrupted, 1);
+  EXPECT_FALSE(failures.too_many);
+  observed.pods.push_back(Pod(0, 1, WorkerPod::State::kFailed));
+  EXPECT_TRUE(JudgeFailures(observed).too_many);
+}
+
+TEST(FailurePolicy, NeverForgetsAndNeverCountsTheEndOfAJob) {
+  Observed observed = JobOf(1);
+  observed.job.status.workers.restarts = 4;
+  EXPECT_EQ(JudgeFailures(observed).restarts, 4);
+  observed.hub.finish_since = observed.now;
+  for (int i = 0; i < 20; ++i) observed.pods.push_back(Pod(i, 0, WorkerPod::State::kSucceeded));
+  EXPECT_EQ(JudgeFailures(observed).restarts, 4);
+}
+
+TEST(FailurePolicy, WaitsWhenPodsFailOneAfterAnother) {
+  Observed observed = JobOf(1);
+  for (int i = 0; i < 3; ++i) {
+    observed.pods.push_back(Pod(0, i, WorkerPod::State::kFailed));
+    observed.pods.back().finished = api::FormatWallTime(observed.wall);
+  }
+  EXPECT_EQ(JudgeFailures(observed).wait, 0s) << "a few are replaced at once";
+  for (int i = 3; i < 30; ++i) {
+    observed.pods.push_back(Pod(0, i, WorkerPod::State::kFailed));
+    observed.pods.back().finished = api::FormatWallTime(observed.wall);
+  }
+  EXPECT_EQ(JudgeFailures(observed).wait, 30s);
+  observed.wall += std::chrono::seconds(61);
+  EXPECT_EQ(JudgeFailures(observed).wait, 0s);
+}
+
+TEST(Upkeep, AnEvaluationWaitsUntilItCostsFivePercentAtMost) {
+  Observed observed = JobOf(2);
+  for (MemberId id : {MemberId{3}, MemberId{5}}) {
+    topology::RegistrantView& view = observed.hub.registrants.emplace_back();
+    view.rules.id = id;
+    view.rules.member = view.connected = true;
+  }
+  observed.hub.data_epochs_complete = 1;
+  observed.hub.evaluated_by = 3;
+  topology::Directives directives;
+  Maintain(observed, directives);
+  EXPECT_EQ(directives.evaluate, MemberId{5});
+  observed.hub.evaluated_at = observed.now - 9s;
+  observed.hub.evaluation_took = 1s;  // 1 s of 2 members' 10 s
+  directives = {};
+  EXPECT_EQ(Maintain(observed, directives), Duration(1s));
+  EXPECT_FALSE(directives.evaluate);
+  observed.now += 1s;
+  Maintain(observed, directives);
+  EXPECT_TRUE(directives.evaluate);
+}
+
+TEST(WorkerPod, CarriesTheTemplateAndSaysWhoseItIs) {
+  api::TrainingJob job;
+  job.metadata.name = "job";
+  job.metadata.uid = "u";
+  job.spec.workers.pod_template = {
+      {"metadata", {{"labels", {{"team", "x"}}}}},
+      {"spec", {{"containers", {{{"name", "w"}, {"command", {"worker"}}}}}}}};
+  const nlohmann::json object = MakeWorkerPod(job, {2, 1}, "hub:1");
+  EXPECT_EQ(object["metadata"]["name"], "job-2-1");
+  EXPECT_EQ(object["metadata"]["labels"]["team"], "x");
+  EXPECT_EQ(object["spec"]["restartPolicy"], "Never");
+  EXPECT_EQ(object["spec"]["containers"][0]["command"][0], "worker");
+  EXPECT_EQ(object["spec"]["containers"][0]["env"][0]["value"], "hub:1");
+  const auto pod = ReadWorkerPod(object, "u");
+  ASSERT_TRUE(pod);
+  EXPECT_EQ(pod->slot, 2);
+  EXPECT_EQ(pod->incarnation, 1);
+  EXPECT_EQ(pod->template_hash, TemplateHash(job.spec));
+  EXPECT_FALSE(ReadWorkerPod(object, "another job's"));
+}
+
+TEST(WorkerPod, AMalformedTemplateOrPodHarmsNobody) {
+  api::TrainingJob job;
+  job.metadata.name = "job";
+  job.spec.workers.pod_template = {{"metadata", 3}, {"spec", {{"containers", {7}}}}};
+  EXPECT_EQ(MakeWorkerPod(job, {0, 0}, "h")["metadata"]["name"], "job-0-0");
+  for (const char* text : {"3", "{}", R"({"metadata":{"ownerReferences":7}})",
+                           R"({"metadata":{"ownerReferences":[{"uid":"u","controller":true}]}})"}) {
+    EXPECT_FALSE(ReadWorkerPod(nlohmann::json::parse(text), "u")) << text;
+  }
+}
+
+TEST(JobStatus, OnlySucceededAndFailedAreFinal) {
+  api::TrainingJobStatus status;
+  EXPECT_FALSE(IsOver(status));
+  for (const char* type : {api::kRunning, api::kSuspended, api::kDegraded}) {
+    status.conditions = {{.type = type, .status = "True"}};
+    EXPECT_FALSE(IsOver(status)) << type;
+  }
+  for (const char* type : {api::kSucceeded, api::kFailed}) {
+    status.conditions = {{.type = type, .status = "False"}};
+    EXPECT_FALSE(IsOver(status)) << type;
+    status.conditions = {{.type = type, .status = "True"}};
+    EXPECT_TRUE(IsOver(status)) << type;
+  }
+}
+
+TEST(ReadWorkerPod, PassesOverPodsOfOthersAndWithoutLabels) {
+  nlohmann::json pod = {{"metadata",
+                         {{"name", "job-2-1"},
+                          {"uid", "p"},
+                          {"labels", {{api::kSlotLabel, "2"}, {api::kIncarnationLabel, "1"}}},
+                          {"ownerReferences", {{{"uid", "u"}, {"controller", true}}}}}},
+                        {"status", {{"phase", "Running"}}}};
+  const auto found = ReadWorkerPod(pod, "u");
+  ASSERT_TRUE(found.has_value());
+  EXPECT_EQ(found->slot, 2);
+  EXPECT_EQ(found->incarnation, 1);
+  EXPECT_EQ(found->state, WorkerPod::State::kRunning);
+  EXPECT_FALSE(ReadWorkerPod(pod, "other").has_value());
+  pod["metadata"]["labels"][api::kSlotLabel] = "two";
+  EXPECT_FALSE(ReadWorkerPod(pod, "u").has_value());
+}
+
+}  // namespace
+}  // namespace grapevine::training_job

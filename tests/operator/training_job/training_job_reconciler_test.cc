@@ -1,0 +1,135 @@
+#include "operator/training_job/training_job_reconciler.h"
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "operator/local/api_server.h"
+#include "operator/training_job/apply.h"
+
+namespace grapevine::training_job {
+namespace {
+
+using ::testing::SizeIs;
+
+class StandingClock final : public Clock {
+ public:
+  Time Now() const override { return now; }
+  Time now = Time(1000s);
+};
+
+// The reconciler over the in-memory API server, with caches that are filled by hand: what it must
+// do while they are behind is the point.
+class ReconcilerTest : public ::testing::Test {
+ protected:
+  ReconcilerTest() : hub_(clock_, [](const topology::JobKey&) {}) {
+    api::TrainingJob job;
+    job.metadata.name = "digits";
+    job.metadata.uid = "u1";
+    job.spec.workers.replicas = 3;
+    job.spec.workers.max_replicas = 8;
+    job.spec.workers.pod_template = {
+        {"spec", {{"containers", {{{"name", "w"}, {"command", {"true"}}}}}}}};
+    nlohmann::json object = api::ToJson(job);
+    EXPECT_TRUE(server_.Create(kTrainingJobs, object).ok());
+    Refresh();
+    Restart();
+  }
+
+  void Restart() {
+    reconciler_ = std::make_unique<TrainingJobReconciler>(
+        ReconcilerParts{
+            .client = &server_,
+            .jobs = &jobs_,
+            .pods = &pods_,
+            .graphs = &graphs_,
+            .hub = &hub_,
+            .clock = &clock_,
+            .wall = [] { return api::WallTime(std::chrono::seconds(1'700'000'000)); },
+            .on_event = [this](auto&, const JobEvent& event) { events_.push_back(event.reason); }},
+        WorkerLaunch{.hub_address = "hub:1"});
+  }
+
+  std::vector<nlohmann::json> ListOf(const controller::Resource& resource) {
+    auto list = server_.List(resource, "", "");
+    EXPECT_TRUE(list.ok());
+    return (*list)["items"].get<std::vector<nlohmann::json>>();
+  }
+  void Refresh() {
+    jobs_.Replace(ListOf(kTrainingJobs));
+    pods_.Replace(ListOf(kPods));
+    graphs_.Replace(ListOf(kCommunicationGraphs));
+  }
+  absl::Status Reconcile() { return reconciler_->Reconcile({"default", "digits"}).status(); }
+
+  StandingClock clock_;
+  local::ApiServer server_;
+  controller::ObjectStore jobs_, pods_, graphs_;
+  topology::Hub hub_;
+  std::vector<std::string> events_;
+  std::unique_ptr<TrainingJobReconciler> reconciler_;
+};
+
+TEST_F(ReconcilerTest, MakesThePodsOnceHoweverStaleItsCachesAre) {
+  ASSERT_TRUE(Reconcile().ok());
+  EXPECT_THAT(ListOf(kPods), SizeIs(3));
+  // The status is stale too, and its write is refused or unnecessary; the pods stay what they are.
+  (void)Reconcile();
+  EXPECT_THAT(ListOf(kPods), SizeIs(3));
+  Refresh();
+  ASSERT_TRUE(Reconcile().ok());
+  EXPECT_THAT(ListOf(kPods), SizeIs(3));
+}
+
+TEST_F(ReconcilerTest, AKillBetweenAnyTwoCallsMakesNoSecondPod) {
+  ASSERT_TRUE(Reconcile().ok());
+  Restart();  // knows nothing of what it has made, and its cache shows nothing
+  (void)Reconcile();
+  EXPECT_THAT(ListOf(kPods), SizeIs(3));
+}
+
+TEST_F(ReconcilerTest, AStrangersPodUnderOurNameIsNotTakenOver) {
+  ASSERT_TRUE(server_
+                  .Create(kPods, {{"apiVersion", "v1"},
+                                  {"kind", "Pod"},
+                                  {"metadata", {{"name", "digits-0-0"}, {"namespace", "default"}}}})
+                  .ok());
+  EXPECT_EQ(Reconcile().code(), absl::StatusCode::kFailedPrecondition);
+}
+
+TEST_F(ReconcilerTest, ScaleInDeletesAsManyAsAskedWhileTheCacheIsBehind) {
+  ASSERT_TRUE(Reconcile().ok());
+  Refresh();
+  ASSERT_TRUE(Reconcile().ok());
+  Refresh();
+  nlohmann::json job = *jobs_.Get({"default", "digits"});
+  job["spec"]["workers"]["replicas"] = 2;
+  ASSERT_TRUE(server_.Update(kTrainingJobs, job).ok());
+  jobs_.Replace(ListOf(kTrainingJobs));
+  ASSERT_TRUE(Reconcile().ok());
+  for (int i = 0; i < 3; ++i) (void)Reconcile();
+  EXPECT_THAT(ListOf(kPods), SizeIs(2));
+}
+
+TEST_F(ReconcilerTest, WritesStatusOnceAndSpeaksAfterwards) {
+  ASSERT_TRUE(Reconcile().ok());
+  EXPECT_THAT(events_, ::testing::ElementsAre("Initialized"));
+  Refresh();
+  ASSERT_TRUE(Reconcile().ok());
+  Refresh();
+  const std::string version = controller::ResourceVersionOf(*jobs_.Get({"default", "digits"}));
+  ASSERT_TRUE(Reconcile().ok());
+  Refresh();
+  EXPECT_EQ(controller::ResourceVersionOf(*jobs_.Get({"default", "digits"})), version);
+  EXPECT_THAT(events_, SizeIs(1));
+}
+
+TEST_F(ReconcilerTest, AJobThatIsGoneIsForgotten) {
+  ASSERT_TRUE(Reconcile().ok());
+  ASSERT_TRUE(hub_.Observe({"default", "digits"}).known);
+  ASSERT_TRUE(server_.Delete(kTrainingJobs, "default", "digits", {}).ok());
+  Refresh();
+  ASSERT_TRUE(Reconcile().ok());
+  EXPECT_FALSE(hub_.Observe({"default", "digits"}).known);
+}
+
+}  // namespace
+}  // namespace grapevine::training_job
