@@ -1,0 +1,322 @@
+#include "worker/control/session.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "spdlog/spdlog.h"
+
+namespace grapevine::control {
+namespace {
+
+// Answers kept for a hub that asks again: one of each kind may be under way.
+constexpr size_t kAnswersKept = 8;
+
+gossip::View ToView(const proto::View& view) {
+  gossip::View found{
+      .epoch = view.epoch(),
+      .side = view.side() == proto::SIDE_ACTIVE ? gossip::Side::kActive : gossip::Side::kPassive};
+  for (const proto::Peer& peer : view.neighbours()) {
+    found.neighbours.push_back({peer.member(), peer.address()});
+  }
+  return found;
+}
+
+void FillView(const gossip::View& view, proto::View& out) {
+  out.set_epoch(view.epoch);
+  out.set_side(view.side == gossip::Side::kActive ? proto::SIDE_ACTIVE : proto::SIDE_PASSIVE);
+  for (const gossip::Neighbour& neighbour : view.neighbours) {
+    proto::Peer& peer = *out.add_neighbours();
+    peer.set_member(neighbour.member);
+    peer.set_address(neighbour.address);
+  }
+}
+
+proto::WorkerMessage ReturnMessage(const train::LeaseReturn& taken) {
+  proto::WorkerMessage message;
+  proto::LeaseReturn& out = *message.mutable_lease_return();
+  out.set_lease(taken.lease);
+  out.set_first_unused(taken.first_unused);
+  out.set_batches_done(taken.batches_done);
+  return message;
+}
+
+}  // namespace
+
+Session::Session(const SessionOptions& options, Parts& parts,
+                 std::function<void(const proto::WorkerMessage&)> send)
+    : options_(options), parts_(parts), send_(std::move(send)) {}
+
+void Session::Send(const proto::WorkerMessage& message) {
+  if (connected_ && !left_) send_(message);
+}
+
+void Session::OnConnected() {
+  connected_ = true;
+  registered_ = false;
+  if (left_) return;
+  proto::WorkerMessage message;
+  proto::Register& registration = *message.mutable_register_();
+  registration.set_namespace_(options_.name_space);
+  registration.set_job(options_.job);
+  registration.set_pod(options_.pod);
+  registration.set_pod_uid(options_.pod_uid);
+  registration.set_address(options_.address);
+  registration.set_member(member_);
+  registration.set_job_uid(job_uid_);
+  registration.set_holds_state(parts_.holds_state());
+  if (admitted_) FillView(view_, *registration.mutable_view());
+  if (train::LeaseQueue* leases = parts_.leases()) {
+    for (const train::LeaseProgress& lease : leases->Progress()) {
+      proto::LeaseProgress& out = *registration.add_leases();
+      out.set_lease(lease.lease);
+      out.set_batches_done(lease.batches_done);
+    }
+  }
+  Send(message);
+}
+
+void Session::OnDisconnected() {
+  connected_ = false;
+  registered_ = false;
+  if (train::LeaseQueue* leases = parts_.leases()) leases->SetConnected(false);
+}
+
+void Session::OnMessage(const proto::HubMessage& message) {
+  if (left_) return;
+  switch (message.kind_case()) {
+    case proto::HubMessage::kAssign:
+      return OnAssign(message.assign());
+    case proto::HubMessage::kRefused:
+      return parts_.Stop(message.refused().reason(), /*refused=*/true);
+    case proto::HubMessage::kStop:
+      return parts_.Stop(message.stop().reason(), /*refused=*/false);
+    case proto::HubMessage::kStart:
+    case proto::HubMessage::kView:
+    case proto::HubMessage::kProgress:
+    case proto::HubMessage::kLease:
+    case proto::HubMessage::kRecall:
+    case proto::HubMessage::kEvaluate:
+    case proto::HubMessage::kWriteCheckpoint:
+    case proto::HubMessage::kFinish:
+    case proto::HubMessage::kFinalize:
+      if (built_) return OnDirective(message);
+      spdlog::warn("the hub asked for something before there was a model; passed over");
+      return;
+    case proto::HubMessage::KIND_NOT_SET:
+      return;
+  }
+}
+
+void Session::OnDirective(const proto::HubMessage& message) {
+  switch (message.kind_case()) {
+    case proto::HubMessage::kStart:
+      return OnStart(message.start());
+    case proto::HubMessage::kView:
+      return OnView(message.view());
+    case proto::HubMessage::kProgress:
+      return parts_.SetProgress(message.progress());
+    case proto::HubMessage::kLease:
+      return OnLease(message.lease());
+    case proto::HubMessage::kRecall:
+      return Send(ReturnMessage(parts_.leases()->Recall(message.recall().lease())));
+    case proto::HubMessage::kEvaluate:
+      if (Begins(message.evaluate().id())) parts_.Evaluate(message.evaluate().id());
+      return;
+    case proto::HubMessage::kWriteCheckpoint:
+      if (Begins(message.write_checkpoint().id())) {
+        parts_.WriteCheckpoint(message.write_checkpoint());
+      }
+      return;
+    case proto::HubMessage::kFinish:
+      if (!std::exchange(finishing_, true)) parts_.Finish();
+      return;
+    case proto::HubMessage::kFinalize:
+      if (Begins(message.finalize().id())) parts_.Finalize(message.finalize());
+      return;
+    default:
+      return;
+  }
+}
+
+void Session::OnAssign(const proto::Assign& assign) {
+  const bool same_job = assign.job_uid() == job_uid_;
+  const bool same_member = same_job && assign.member() == member_;
+  registered_ = true;
+  member_ = assign.member();
+  if (!same_job || (!built_ && !building_)) {
+    job_uid_ = assign.job_uid();
+    built_.reset();
+    building_ = true;
+    BeginAnew();
+    return parts_.Build(assign);
+  }
+  if (building_) return;  // OnBuilt goes on with the new id
+  parts_.leases()->SetConnected(true);
+  if (same_member) return;
+  BeginAnew();
+  parts_.BecomeMember(member_);
+  SendBuilt();
+}
+
+void Session::BeginAnew() {
+  admitted_ = false;
+  finishing_ = false;
+  view_ = {};
+  requests_.clear();
+  unstarted_before_ = 0;
+}
+
+void Session::OnBuilt(const proto::Built& built) {
+  building_ = false;
+  built_ = built;
+  parts_.BecomeMember(member_);
+  parts_.leases()->SetConnected(connected_);
+  SendBuilt();
+}
+
+void Session::SendBuilt() {
+  if (!registered_) return;  // the next Assign sends it
+  proto::WorkerMessage message;
+  *message.mutable_built() = *built_;
+  Send(message);
+}
+
+void Session::OnUnfit(const std::string& reason, const std::string& message) {
+  building_ = false;
+  proto::WorkerMessage unfit;
+  unfit.mutable_unfit()->set_reason(reason);
+  unfit.mutable_unfit()->set_message(message);
+  Send(unfit);
+}
+
+void Session::OnStart(const proto::Start& start) {
+  admitted_ = false;
+  finishing_ = false;
+  starting_ = start;
+  parts_.Begin(start);
+}
+
+void Session::OnStarted(const absl::Status& status, double seconds) {
+  if (!starting_) return;
+  const proto::Start start = *std::exchange(starting_, std::nullopt);
+  proto::WorkerMessage message;
+  if (status.ok()) {
+    message.mutable_ready()->set_from(start.from());
+    message.mutable_ready()->set_copy_seconds(seconds);
+  } else {
+    // Whoever was named is of no use: ask for others, under a new id.
+    spdlog::warn("cannot start: {}", std::string(status.message()));
+    message.mutable_leave()->set_reason(std::string(status.message()));
+  }
+  Send(message);
+}
+
+void Session::OnView(const proto::View& view) {
+  view_ = ToView(view);
+  parts_.SetView(view_);
+  if (admitted_) return;
+  admitted_ = true;
+  if (!finishing_) parts_.Train();
+}
+
+void Session::OnLease(const proto::Lease& lease) {
+  std::vector<train::BatchRange> ranges;
+  for (const proto::BatchRange& range : lease.ranges()) {
+    ranges.push_back({range.data_epoch(), range.first_batch(), range.end_batch()});
+  }
+  const absl::Status status = parts_.leases()->Add(lease.lease(), std::move(ranges));
+  if (!status.ok()) spdlog::error("a lease is of no use: {}", std::string(status.message()));
+  asked_for_lease_ = false;
+}
+
+// A request may come again with a new stream: its answer, not its work, is what was lost.
+bool Session::Begins(uint64_t id) {
+  for (const Request& request : requests_) {
+    if (request.id != id) continue;
+    if (request.answer) Send(*request.answer);
+    return false;
+  }
+  requests_.push_back({id, std::nullopt});
+  if (requests_.size() > kAnswersKept) requests_.pop_front();
+  return true;
+}
+
+void Session::Answer(uint64_t id, const proto::WorkerMessage& message) {
+  for (Request& request : requests_) {
+    if (request.id == id) request.answer = message;
+  }
+  Send(message);
+}
+
+void Session::OnEvaluated(uint64_t id, const absl::Status& status, const proto::Evaluated& result) {
+  if (!status.ok()) {
+    spdlog::warn("evaluation failed: {}", std::string(status.message()));
+    return;
+  }
+  proto::WorkerMessage message;
+  *message.mutable_evaluated() = result;
+  Answer(id, message);
+}
+
+void Session::OnCheckpointWritten(const proto::CheckpointWritten& result) {
+  proto::WorkerMessage message;
+  *message.mutable_checkpoint_written() = result;
+  Answer(result.id(), message);
+}
+
+void Session::OnFinalized(const proto::Finalized& result) {
+  proto::WorkerMessage message;
+  *message.mutable_finalized() = result;
+  Answer(result.id(), message);
+}
+
+void Session::Tick(Time now) {
+  if (!connected_ || !registered_ || left_) return;
+  const bool due = !reported_at_ || now - *reported_at_ >= kReportInterval;
+  if (due) asked_for_lease_ = false;
+  const bool low = LeasesRunLow() && !asked_for_lease_;
+  if (low) asked_for_lease_ = true;
+  if (!due && !low) return;
+  reported_at_ = now;
+  SendReport();
+}
+
+// The hub looks at what a member has when it reports; in two ticks at the present pace there would
+// be nothing left.
+bool Session::LeasesRunLow() {
+  if (!admitted_ || finishing_) return false;
+  const int64_t unstarted = parts_.leases()->unstarted();
+  const int64_t used = std::max<int64_t>(0, unstarted_before_ - unstarted);
+  unstarted_before_ = unstarted;
+  return unstarted <= 2 * used;
+}
+
+void Session::SendReport() {
+  proto::WorkerMessage message;
+  proto::Report& report = *message.mutable_report();
+  parts_.FillReport(report);
+  if (train::LeaseQueue* leases = parts_.leases()) {
+    for (const train::LeaseProgress& lease : leases->Progress()) {
+      proto::LeaseProgress& out = *report.add_leases();
+      out.set_lease(lease.lease);
+      out.set_batches_done(lease.batches_done);
+    }
+    report.set_lease_batches_left(static_cast<double>(leases->unstarted()));
+  }
+  Send(message);
+}
+
+void Session::Leave(const std::string& reason) {
+  if (left_) return;
+  if (train::LeaseQueue* leases = parts_.leases()) {
+    const std::vector<train::LeaseReturn> taken = leases->ReturnAll();
+    if (registered_) SendReport();
+    for (const train::LeaseReturn& lease : taken) Send(ReturnMessage(lease));
+  }
+  proto::WorkerMessage message;
+  message.mutable_leave()->set_reason(reason);
+  Send(message);
+  left_ = true;
+}
+
+}  // namespace grapevine::control
