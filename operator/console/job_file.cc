@@ -1,0 +1,111 @@
+#include "operator/console/job_file.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include "fmt/format.h"
+#include "operator/api/validation.h"
+#include "operator/api/yaml.h"
+
+namespace grapevine::console {
+namespace {
+
+using nlohmann::json;
+
+constexpr char kDefaultCheckpointPath[] = "checkpoints";
+
+absl::StatusOr<std::string> ReadFile(const std::string& path) {
+  if (!std::filesystem::exists(path)) {
+    return absl::NotFoundError(fmt::format("{}: no such file", path));
+  }
+  std::ifstream file(path);
+  std::ostringstream text;
+  text << file.rdbuf();
+  if (!file || std::filesystem::is_directory(path)) {
+    return absl::InvalidArgumentError(fmt::format("{}: cannot be read", path));
+  }
+  return text.str();
+}
+
+// The mapping under `key`, made when it is missing; nullptr when something else is there, which the
+// parser will report.
+json* Section(json& object, const char* key) {
+  if (!object.is_object()) return nullptr;
+  json& section = object[key];
+  if (section.is_null()) section = json::object();
+  return section.is_object() ? &section : nullptr;
+}
+
+void SetWorkers(json& spec, int replicas) {
+  json* workers = Section(spec, "workers");
+  if (workers == nullptr) return;
+  (*workers)["replicas"] = replicas;
+  for (const char* bound : {"minReplicas", "maxReplicas"}) {
+    if (!workers->contains(bound) || !(*workers)[bound].is_number_integer()) continue;
+    const int present = (*workers)[bound];
+    (*workers)[bound] = std::string_view(bound) == "minReplicas" ? std::min(present, replicas)
+                                                                 : std::max(present, replicas);
+  }
+}
+
+void MakeAbsolute(json* section) {
+  if (section == nullptr || !section->contains("path") || !(*section)["path"].is_string()) return;
+  const std::string path = (*section)["path"];
+  if (!path.empty()) (*section)["path"] = std::filesystem::absolute(path).lexically_normal();
+}
+
+void FillIn(const JobFileOptions& options, json& object) {
+  if (json* metadata = Section(object, "metadata")) {
+    if (!metadata->contains("namespace")) (*metadata)["namespace"] = "default";
+  }
+  json* spec = Section(object, "spec");
+  if (spec == nullptr) return;
+  if (options.workers) SetWorkers(*spec, *options.workers);
+  json* training = Section(*spec, "training");
+  json* dataset = training != nullptr ? Section(*training, "dataset") : nullptr;
+  if (dataset != nullptr && !options.dataset_path.empty()) {
+    (*dataset)["path"] = options.dataset_path;
+  }
+  json* checkpoint = Section(*spec, "checkpoint");
+  if (checkpoint != nullptr && !checkpoint->contains("path")) {
+    (*checkpoint)["path"] = kDefaultCheckpointPath;
+  }
+}
+
+void MakePathsAbsolute(json& object) {
+  json* spec = Section(object, "spec");
+  if (spec == nullptr) return;
+  MakeAbsolute(Section(*spec, "checkpoint"));
+  if (json* training = Section(*spec, "training")) MakeAbsolute(Section(*training, "dataset"));
+}
+
+}  // namespace
+
+absl::StatusOr<JobFile> LoadJobFile(const JobFileOptions& options) {
+  const auto text = ReadFile(options.file);
+  if (!text.ok()) return text.status();
+  auto object = api::ParseYaml(*text);
+  if (!object.ok()) {
+    return absl::InvalidArgumentError(
+        fmt::format("{}: {}", options.file, std::string(object.status().message())));
+  }
+  FillIn(options, *object);
+  for (const std::string& assignment : options.set) {
+    const absl::Status status = api::ApplyOverride(*object, assignment);
+    if (!status.ok()) {
+      return absl::InvalidArgumentError(
+          fmt::format("--set {}: {}", assignment, std::string(status.message())));
+    }
+  }
+  MakePathsAbsolute(*object);
+  api::ParsedTrainingJob parsed = api::ParseTrainingJob(*object);
+  if (!parsed.violations.empty()) {
+    return absl::InvalidArgumentError(
+        fmt::format("{}:\n{}", options.file, api::Describe(parsed.violations)));
+  }
+  return JobFile{*std::move(object), std::move(parsed.job)};
+}
+
+}  // namespace grapevine::console

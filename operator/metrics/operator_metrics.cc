@@ -1,0 +1,139 @@
+#include "operator/metrics/operator_metrics.h"
+
+#include <map>
+#include <stdexcept>
+
+#include "fmt/format.h"
+#include "operator/metrics/job_collector.h"
+#include "operator/metrics/process_collector.h"
+#include "prometheus/counter.h"
+#include "prometheus/exposer.h"
+#include "prometheus/gauge.h"
+#include "prometheus/histogram.h"
+#include "prometheus/registry.h"
+
+namespace grapevine::metrics {
+namespace {
+
+using Outcome = controller::Probe::Outcome;
+
+// controller-runtime's bounds for both families of durations, from 10 us to 1,000 s.
+const prometheus::Histogram::BucketBoundaries kQueueBounds = {1e-5, 1e-4, 1e-3, 1e-2, 0.1,
+                                                              1,    10,   100,  1000};
+const prometheus::Histogram::BucketBoundaries kReconcileBounds = {
+    0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60};
+
+const std::map<Outcome, std::string> kResults = {{Outcome::kSuccess, "success"},
+                                                 {Outcome::kRequeueAfter, "requeue_after"},
+                                                 {Outcome::kError, "error"},
+                                                 {Outcome::kTerminalError, "error"}};
+
+}  // namespace
+
+class OperatorMetrics::Server {
+ public:
+  explicit Server(const OperatorMetricsOptions& options)
+      : exposer(options.address, /*num_threads=*/1),
+        registry(std::make_shared<prometheus::Registry>()),
+        jobs(std::make_shared<JobCollector>(options.jobs)),
+        process(std::make_shared<ProcessCollector>()) {
+    const prometheus::Labels queue = {{"name", options.controller},
+                                      {"controller", options.controller}};
+    const prometheus::Labels controller = {{"controller", options.controller}};
+    depth = &Gauge("workqueue_depth", "Names that wait in the queue", queue);
+    adds = &Counter("workqueue_adds_total", "Names added to the queue", queue);
+    waited = &Histogram("workqueue_queue_duration_seconds", "Time that a name waits", queue,
+                        kQueueBounds);
+    worked = &Histogram("workqueue_work_duration_seconds", "Time that a name is worked on", queue,
+                        kQueueBounds);
+    retries = &Counter("workqueue_retries_total", "Names added again after an error", queue);
+    took = &Histogram("controller_runtime_reconcile_time_seconds", "Time of one reconciliation",
+                      controller, kReconcileBounds);
+    errors = &Counter("controller_runtime_reconcile_errors_total", "Reconciliations that failed",
+                      controller);
+    terminal_errors = &Counter("controller_runtime_terminal_reconcile_errors_total",
+                               "Of these, those that are not tried again", controller);
+    active = &Gauge("controller_runtime_active_workers", "Threads that reconcile now", controller);
+    Gauge("controller_runtime_max_concurrent_reconciles", "Threads that may reconcile at once",
+          controller)
+        .Set(options.threads);
+    for (const auto& [outcome, result] : kResults) {
+      prometheus::Labels labels = controller;
+      labels["result"] = result;
+      totals[result] = &Counter("controller_runtime_reconcile_total", "Reconciliations", labels);
+    }
+    exposer.RegisterCollectable(registry);
+    exposer.RegisterCollectable(jobs);
+    exposer.RegisterCollectable(process);
+  }
+
+  prometheus::Exposer exposer;
+  const std::shared_ptr<prometheus::Registry> registry;
+  const std::shared_ptr<JobCollector> jobs;  // the exposer holds these by weak reference
+  const std::shared_ptr<ProcessCollector> process;
+  prometheus::Gauge* depth;
+  prometheus::Counter* adds;
+  prometheus::Histogram* waited;
+  prometheus::Histogram* worked;
+  prometheus::Counter* retries;
+  prometheus::Histogram* took;
+  prometheus::Counter* errors;
+  prometheus::Counter* terminal_errors;
+  prometheus::Gauge* active;
+  std::map<std::string, prometheus::Counter*> totals;  // by result
+
+ private:
+  prometheus::Counter& Counter(const char* name, const char* help,
+                               const prometheus::Labels& labels) {
+    return prometheus::BuildCounter().Name(name).Help(help).Register(*registry).Add(labels);
+  }
+  prometheus::Gauge& Gauge(const char* name, const char* help, const prometheus::Labels& labels) {
+    return prometheus::BuildGauge().Name(name).Help(help).Register(*registry).Add(labels);
+  }
+  prometheus::Histogram& Histogram(const char* name, const char* help,
+                                   const prometheus::Labels& labels,
+                                   const prometheus::Histogram::BucketBoundaries& bounds) {
+    return prometheus::BuildHistogram().Name(name).Help(help).Register(*registry).Add(labels,
+                                                                                      bounds);
+  }
+};
+
+absl::StatusOr<std::unique_ptr<OperatorMetrics>> OperatorMetrics::Serve(
+    const OperatorMetricsOptions& options) {
+  try {
+    return std::unique_ptr<OperatorMetrics>(new OperatorMetrics(std::make_unique<Server>(options)));
+  } catch (const std::exception& error) {  // civetweb's, when it cannot listen
+    return absl::UnavailableError(
+        fmt::format("metrics address {}: cannot listen: {}", options.address, error.what()));
+  }
+}
+
+OperatorMetrics::OperatorMetrics(std::unique_ptr<Server> server) : server_(std::move(server)) {}
+OperatorMetrics::~OperatorMetrics() = default;
+
+int OperatorMetrics::port() const { return server_->exposer.GetListeningPorts().front(); }
+
+void OperatorMetrics::OnAdded(size_t waiting) {
+  server_->adds->Increment();
+  server_->depth->Set(static_cast<double>(waiting));
+}
+
+void OperatorMetrics::OnReconcileStarted(Duration waited, size_t waiting) {
+  server_->depth->Set(static_cast<double>(waiting));
+  server_->waited->Observe(ToSeconds(waited));
+  server_->active->Increment();
+}
+
+void OperatorMetrics::OnReconciled(Outcome outcome, Duration took) {
+  server_->active->Decrement();
+  server_->worked->Observe(ToSeconds(took));
+  server_->took->Observe(ToSeconds(took));
+  server_->totals.at(kResults.at(outcome))->Increment();
+  if (outcome == Outcome::kError) server_->retries->Increment();
+  if (outcome == Outcome::kError || outcome == Outcome::kTerminalError) {
+    server_->errors->Increment();
+  }
+  if (outcome == Outcome::kTerminalError) server_->terminal_errors->Increment();
+}
+
+}  // namespace grapevine::metrics

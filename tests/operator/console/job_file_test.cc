@@ -1,0 +1,79 @@
+#include "operator/console/job_file.h"
+
+#include <filesystem>
+#include <fstream>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace grapevine::console {
+namespace {
+
+using ::testing::HasSubstr;
+
+constexpr char kJob[] = R"(
+apiVersion: grapevine.dev/v1alpha1
+kind: TrainingJob
+metadata: {name: small}
+spec:
+  training: {model: mlp, dataset: {name: digits}, epochs: 2}
+  workers: {replicas: 4, minReplicas: 3, maxReplicas: 6}
+)";
+
+class JobFileTest : public ::testing::Test {
+ protected:
+  ~JobFileTest() override { std::filesystem::remove(path_); }
+
+  absl::StatusOr<JobFile> Load(const std::string& text, JobFileOptions options = {}) {
+    std::ofstream(path_) << text;
+    options.file = path_;
+    return LoadJobFile(options);
+  }
+
+  const std::string path_ = testing::TempDir() + "/job_file_" +
+                            testing::UnitTest::GetInstance()->current_test_info()->name() + ".yaml";
+};
+
+TEST_F(JobFileTest, FillsInWhatARunNeeds) {
+  const auto file = Load(kJob);
+  ASSERT_TRUE(file.ok()) << file.status();
+  EXPECT_EQ(file->job.metadata.name, "small");
+  EXPECT_EQ(file->object["metadata"]["namespace"], "default");
+  EXPECT_EQ(file->job.spec.checkpoint.path, std::filesystem::absolute("checkpoints"));
+}
+
+TEST_F(JobFileTest, WorkersWidenTheBounds) {
+  EXPECT_EQ(Load(kJob, {.workers = 8})->job.spec.workers.max_replicas, 8);
+  const auto fewer = Load(kJob, {.workers = 1});
+  EXPECT_EQ(fewer->job.spec.workers.replicas, 1);
+  EXPECT_EQ(fewer->job.spec.workers.min_replicas, 1);
+  EXPECT_EQ(fewer->job.spec.workers.max_replicas, 6);
+}
+
+TEST_F(JobFileTest, OverridesComeLast) {
+  const auto file = Load(kJob, {.workers = 2, .set = {"training.epochs=7", "workers.replicas=5"}});
+  ASSERT_TRUE(file.ok()) << file.status();
+  EXPECT_EQ(file->job.spec.training.epochs, 7);
+  EXPECT_EQ(file->job.spec.workers.replicas, 5);
+}
+
+TEST_F(JobFileTest, SaysAllThatIsWrongAtOnce) {
+  const auto file = Load(kJob, {.set = {"training.epochs=-1", "training.speed=fast"}});
+  ASSERT_EQ(file.status().code(), absl::StatusCode::kInvalidArgument);
+  const std::string message(file.status().message());
+  EXPECT_THAT(message, HasSubstr("spec.training.epochs"));
+  EXPECT_THAT(message, HasSubstr("spec.training.speed"));
+}
+
+TEST_F(JobFileTest, NamesAFileThatIsMissingOrNoYaml) {
+  EXPECT_EQ(LoadJobFile({.file = "/nonexistent.yaml"}).status().code(),
+            absl::StatusCode::kNotFound);
+  EXPECT_EQ(LoadJobFile({.file = testing::TempDir()}).status().code(),
+            absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(Load("a: [b").status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(Load("just text").status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(Load("").status().code(), absl::StatusCode::kInvalidArgument);
+}
+
+}  // namespace
+}  // namespace grapevine::console

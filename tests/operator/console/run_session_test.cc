@@ -1,0 +1,192 @@
+#include "operator/console/run_session.h"
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace grapevine::console {
+namespace {
+
+using ::testing::Contains;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using topology::JobStats;
+using topology::Stage;
+
+constexpr Time kStart{1000s};
+
+api::TrainingJobStatus With(const char* type, const std::string& reason = "Because") {
+  api::TrainingJobStatus status;
+  status.conditions.push_back({.type = type, .status = "True", .reason = reason});
+  return status;
+}
+
+// A session whose verbs are noted and whose job has `members` workers in training.
+class RunSessionTest : public ::testing::Test {
+ protected:
+  RunSession Session(const std::string& script) {
+    api::TrainingJob job;
+    job.metadata.name = "digits";
+    job.spec.workers.replicas = 4;
+    Verbs verbs;
+    verbs.scale = [this](int replicas) {
+      if (replicas > 8) return absl::InvalidArgumentError("maxReplicas is 8");
+      calls_.push_back("scale " + std::to_string(replicas));
+      return absl::OkStatus();
+    };
+    verbs.kill = [this](const std::string& pod) {
+      calls_.push_back("kill");
+      faults_[pod] = "killed";
+      return absl::OkStatus();
+    };
+    verbs.slow = [this](const std::string& pod, double factor) {
+      calls_.push_back("slow " + std::to_string(static_cast<int>(factor)));
+      faults_[pod] = "slowed";
+      return absl::OkStatus();
+    };
+    verbs.pause = [this](const std::string& pod, double) {
+      calls_.push_back("pause");
+      faults_[pod] = "paused";
+      return absl::OkStatus();
+    };
+    verbs.stop = [this] {
+      calls_.push_back("stop");
+      return absl::OkStatus();
+    };
+    verbs.state = [this](const std::string& pod) { return faults_[pod]; };
+    return RunSession(job, *ParseScript(script), verbs, kStart);
+  }
+
+  static JobStats Training(int members, double fraction) {
+    JobStats stats;
+    stats.stage = Stage::kTraining;
+    stats.fraction = fraction;
+    stats.joined = members;
+    for (int i = 0; i < members; ++i) {
+      stats.members.push_back({.id = static_cast<uint64_t>(i + 1),
+                               .pod = "digits-" + std::to_string(i) + "-0",
+                               .alive = true});
+    }
+    return stats;
+  }
+
+  std::vector<std::string> calls_;
+  std::map<std::string, std::string> faults_;  // by pod
+};
+
+TEST_F(RunSessionTest, FiresEachEventOnceWhenItIsDue) {
+  RunSession session = Session("50%:scale=6,2s:slow=1x10");
+  session.Turn(kStart + 1s, Training(4, 0.1), With(api::kRunning));
+  EXPECT_THAT(calls_, ElementsAre());
+  session.Turn(kStart + 2s, Training(4, 0.2), With(api::kRunning));
+  EXPECT_THAT(calls_, ElementsAre("slow 10"));
+  session.Turn(kStart + 3s, Training(4, 0.5), With(api::kRunning));
+  session.Turn(kStart + 4s, Training(4, 0.6), With(api::kRunning));
+  EXPECT_THAT(calls_, ElementsAre("slow 10", "scale 6"));
+}
+
+TEST_F(RunSessionTest, WaitsWithAKillUntilThereIsAMember) {
+  RunSession session = Session("0s:kill=1");
+  session.Turn(kStart, JobStats{}, With(api::kInitialized));
+  EXPECT_THAT(calls_, ElementsAre());
+  session.Turn(kStart + 1s, Training(2, 0), With(api::kRunning));
+  EXPECT_THAT(calls_, ElementsAre("kill"));
+}
+
+TEST_F(RunSessionTest, SaysHowSoonAKillWasNoticedAndPublished) {
+  RunSession session = Session("1s:kill=1");
+  session.Turn(kStart + 1s, Training(4, 0.1), With(api::kRunning));
+  JobStats stats = Training(4, 0.2);
+  stats.lost = 1;
+  const std::string victim = [this] {
+    for (const auto& [pod, fault] : faults_) {
+      if (fault == "killed") return pod;
+    }
+    return std::string();
+  }();
+  stats.changes.push_back({.member = 1,
+                           .pod = victim,
+                           .lost = true,
+                           .noticed = kStart + 1s + 250ms,
+                           .published = kStart + 1s + 260ms});
+  session.Turn(kStart + 2s, stats, With(api::kRunning));
+  const EventRecord event = session.MakeOutcome(kStart + 3s).events.at(0);
+  EXPECT_DOUBLE_EQ(event.at.value(), 1);
+  EXPECT_DOUBLE_EQ(event.noticed_after.value(), 0.25);
+  EXPECT_DOUBLE_EQ(event.published_after.value(), 0.01);
+}
+
+TEST_F(RunSessionTest, DoesNotTakeAnotherMembersLossForItsOwn) {
+  RunSession session = Session("1s:kill=1");
+  session.Turn(kStart + 1s, Training(1, 0.1), With(api::kRunning));
+  JobStats stats = Training(1, 0.2);
+  stats.lost = 1;
+  stats.changes.push_back({.member = 9, .pod = "other", .lost = true, .noticed = kStart + 2s});
+  session.Turn(kStart + 2s, stats, With(api::kRunning));
+  EXPECT_FALSE(session.MakeOutcome(kStart + 3s).events.at(0).noticed_after.has_value());
+}
+
+TEST_F(RunSessionTest, AnEventThatNeverFiredMakesASucceededJobExitWithOne) {
+  RunSession session = Session("99s:kill=1");
+  session.Turn(kStart + 1s, Training(4, 1), With(api::kSucceeded));
+  EXPECT_TRUE(session.over());
+  EXPECT_EQ(session.ExitStatus(), 1);
+  EXPECT_FALSE(session.MakeOutcome(kStart + 1s).events.at(0).at.has_value());
+}
+
+TEST_F(RunSessionTest, ExitStatusFollowsTheJob) {
+  RunSession session = Session("");
+  session.Turn(kStart, Training(4, 1), With(api::kSucceeded));
+  EXPECT_EQ(session.ExitStatus(), 0);
+  session.Turn(kStart, Training(4, 1), With(api::kFailed, "TooManyRestarts"));
+  EXPECT_EQ(session.ExitStatus(), 1);
+  session.Turn(kStart, Training(4, 1), With(api::kFailed, "InvalidDataset"));
+  EXPECT_EQ(session.ExitStatus(), 2);
+  session.Turn(kStart, Training(4, 1), With(api::kFailed, "Stopped"));
+  EXPECT_EQ(session.ExitStatus(), 130);
+  EXPECT_EQ(session.MakeOutcome(kStart).state, "Stopped");
+}
+
+TEST_F(RunSessionTest, KeysScaleKillSlowAndStop) {
+  RunSession session = Session("");
+  session.Turn(kStart, Training(4, 0.1), With(api::kRunning));
+  for (char key : std::string("+-ksqx")) session.OnKey(key, kStart + 1s);
+  EXPECT_THAT(calls_, ElementsAre("scale 5", "scale 4", "kill", "slow 10", "stop"));
+  EXPECT_EQ(session.MakeOutcome(kStart + 1s).events.size(), 4u);
+}
+
+TEST_F(RunSessionTest, ARefusedScaleIsSaidAndLeavesTheGoal) {
+  RunSession session = Session("");
+  session.Turn(kStart, Training(4, 0.1), With(api::kRunning));
+  for (int i = 0; i < 6; ++i) session.OnKey('+', kStart + 1s);
+  EXPECT_EQ(session.View(kStart + 1s).desired_workers, 8);
+  EXPECT_THAT(session.TakeNews(), Contains(HasSubstr("maxReplicas is 8")));
+}
+
+TEST_F(RunSessionTest, FiresNothingOnceTheModelsMeetOrAStopIsAsked) {
+  RunSession finishing = Session("5s:kill=1");
+  JobStats stats = Training(4, 1);
+  stats.stage = Stage::kFinishing;
+  finishing.Turn(kStart + 6s, stats, With(api::kRunning));
+  EXPECT_THAT(calls_, ElementsAre());
+  RunSession stopping = Session("5s:kill=1");
+  stopping.RequestStop(kStart);
+  stopping.RequestStop(kStart);
+  stopping.Turn(kStart + 6s, Training(4, 0.5), With(api::kRunning));
+  EXPECT_THAT(calls_, ElementsAre("stop"));
+}
+
+TEST_F(RunSessionTest, TellsEachChangeOnce) {
+  RunSession session = Session("");
+  JobStats stats = Training(2, 0.1);
+  stats.changes.push_back(
+      {.member = 1, .pod = "a", .joined = true, .reason = "ready", .noticed = kStart});
+  stats.changes.push_back(
+      {.member = 2, .pod = "b", .joined = true, .reason = "ready", .noticed = kStart});
+  session.Turn(kStart, stats, With(api::kRunning));
+  EXPECT_THAT(session.TakeNews(), Contains(HasSubstr("member 2 (b) joined: ready")));
+  session.Turn(kStart + 1s, stats, With(api::kRunning));
+  EXPECT_THAT(session.TakeNews(), ElementsAre());
+}
+
+}  // namespace
+}  // namespace grapevine::console
