@@ -1,0 +1,52 @@
+#include "worker/errands.h"
+
+#include <memory>
+#include <vector>
+
+#include "gtest/gtest.h"
+
+namespace grapevine {
+namespace {
+
+TEST(Errands, RunInOrder) {
+  std::vector<int> ran;
+  Mutex mutex;
+  CondVar changed;
+  {
+    Errands errands;
+    for (int i = 0; i < 3; ++i) {
+      errands.Post([&, i] {
+        MutexLock lock(mutex);
+        ran.push_back(i);
+        changed.NotifyAll();
+      });
+    }
+    MutexLock lock(mutex);
+    while (ran.size() < 3) changed.Wait(mutex);
+  }
+  EXPECT_EQ(ran, (std::vector<int>{0, 1, 2}));
+}
+
+TEST(Errands, EndWaitsForTheOneUnderWay) {
+  bool finished = false;
+  {
+    Mutex mutex;
+    CondVar changed;
+    bool begun = false;
+    Errands errands;
+    errands.Post([&] {
+      {
+        MutexLock lock(mutex);
+        begun = true;
+        changed.NotifyAll();
+      }
+      finished = true;
+    });
+    MutexLock lock(mutex);
+    while (!begun) changed.Wait(mutex);
+  }
+  EXPECT_TRUE(finished);
+}
+
+}  // namespace
+}  // namespace grapevine
