@@ -1,0 +1,80 @@
+#include "operator/topology/accounts.h"
+
+#include <cmath>
+
+#include "gtest/gtest.h"
+
+namespace grapevine::topology {
+namespace {
+
+v1::Report ReportOf(int64_t steps, int64_t completed, double distance) {
+  v1::Report report;
+  report.set_steps(steps);
+  report.mutable_exchanges()->set_completed(completed);
+  report.set_seen_exchanges(completed);
+  report.set_peer_distance(distance);
+  return report;
+}
+
+JobStats StatsOf(const Accounts& accounts) {
+  JobStats stats;
+  accounts.Fill(stats);
+  return stats;
+}
+
+TEST(Accounts, CountsWhoJoinedLeftAndWasLost) {
+  Accounts accounts;
+  for (MemberId id = 1; id <= 4; ++id) accounts.Admit(id, "pod", "address", 0, Time{});
+  accounts.Leave(1, /*lost=*/true);
+  accounts.Leave(2, /*lost=*/false);
+  const JobStats stats = StatsOf(accounts);
+  EXPECT_EQ(stats.joined, 4);
+  EXPECT_EQ(stats.lost, 1);
+  EXPECT_EQ(stats.left, 1);
+  ASSERT_EQ(stats.members.size(), 4u);
+  EXPECT_FALSE(stats.members[0].alive);
+  EXPECT_TRUE(stats.members[2].alive);
+}
+
+TEST(Accounts, LatestReportReplacesTheOneBefore) {
+  Accounts accounts;
+  accounts.Admit(1, "a", "", 0, Time{});
+  accounts.Admit(2, "b", "", 0, Time{});
+  accounts.Report(1, ReportOf(10, 5, 1));
+  accounts.Report(1, ReportOf(20, 7, 1));
+  accounts.Report(2, ReportOf(3, 2, 1));
+  const JobStats stats = StatsOf(accounts);
+  EXPECT_EQ(stats.members[0].steps, 20);
+  EXPECT_EQ(stats.exchanges.completed, 9);
+}
+
+TEST(Accounts, KeepsWhatADepartedMemberDid) {
+  Accounts accounts;
+  accounts.Admit(1, "a", "", 0, Time{});
+  accounts.Report(1, ReportOf(10, 5, 1));
+  accounts.Leave(1, /*lost=*/true);
+  accounts.Report(1, ReportOf(11, 6, 1));  // it was on its way
+  EXPECT_EQ(StatsOf(accounts).exchanges.completed, 6);
+}
+
+TEST(Accounts, ConsensusDistanceFollowsFromPairDistances) {
+  Accounts accounts;
+  EXPECT_FALSE(accounts.ConsensusDistance().has_value());
+  accounts.Admit(1, "a", "", 0, Time{});
+  accounts.Admit(2, "b", "", 0, Time{});
+  accounts.Report(1, ReportOf(1, 1, 2));
+  accounts.Report(2, ReportOf(1, 1, 2));
+  // Two models 2 apart are each 1 from their mean.
+  EXPECT_NEAR(accounts.ConsensusDistance().value(), 1, 1e-12);
+}
+
+TEST(Accounts, KeepsTheLatestChangesAlone) {
+  Accounts accounts;
+  for (size_t i = 0; i < JobStats::kMaxChanges + 5; ++i) accounts.AddChange({.member = i});
+  const JobStats stats = StatsOf(accounts);
+  ASSERT_EQ(stats.changes.size(), JobStats::kMaxChanges);
+  EXPECT_EQ(stats.changes.front().member, 5u);
+}
+
+}  // namespace
+}  // namespace grapevine::topology

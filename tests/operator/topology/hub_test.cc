@@ -1,0 +1,151 @@
+#include "operator/topology/hub.h"
+
+#include <thread>
+#include <vector>
+
+#include "gtest/gtest.h"
+#include "operator/topology/job.h"
+
+namespace grapevine::topology {
+namespace {
+
+// Notes what it is sent; takes `room` messages. Thread-safe.
+class NotingSink final : public Sink {
+ public:
+  explicit NotingSink(size_t room = 1000) : room_(room) {}
+  bool Send(const HubMessage& message) override {
+    MutexLock lock(mutex_);
+    if (sent_.size() >= room_) return false;
+    sent_.push_back(message);
+    return true;
+  }
+  void Close() override {
+    MutexLock lock(mutex_);
+    closed_ = true;
+  }
+  std::vector<HubMessage> sent() {
+    MutexLock lock(mutex_);
+    return sent_;
+  }
+  bool closed() {
+    MutexLock lock(mutex_);
+    return closed_;
+  }
+
+ private:
+  const size_t room_;
+  Mutex mutex_;
+  std::vector<HubMessage> sent_ ABSL_GUARDED_BY(mutex_);
+  bool closed_ ABSL_GUARDED_BY(mutex_) = false;
+};
+
+WorkerMessage RegisterMessage(const std::string& pod) {
+  WorkerMessage message;
+  message.mutable_register_()->set_namespace_("default");
+  message.mutable_register_()->set_job("digits");
+  message.mutable_register_()->set_pod(pod);
+  message.mutable_register_()->set_pod_uid("uid-" + pod);
+  return message;
+}
+
+WorkerMessage BuiltMessage(uint64_t layout_hash) {
+  WorkerMessage message;
+  message.mutable_built()->set_layout_hash(layout_hash);
+  message.mutable_built()->set_samples(100);
+  return message;
+}
+
+const JobKey kJob{"default", "digits"};
+
+class HubTest : public ::testing::Test {
+ protected:
+  void MakeJob() {
+    hub_.EnsureJob(kJob, {.uid = "u1", .spec_json = "{}", .batch_size = 10, .data_epochs = 1});
+  }
+  SessionId Register(const std::shared_ptr<NotingSink>& sink, const std::string& pod) {
+    const SessionId session = hub_.Connect(sink);
+    hub_.OnMessage(session, RegisterMessage(pod));
+    return session;
+  }
+
+  RealClock clock_;
+  std::atomic<int> changes_ = 0;
+  Hub hub_{clock_, [this](const JobKey&) { ++changes_; }};
+};
+
+TEST_F(HubTest, AssignsEachRegistrantAnIdOfItsOwn) {
+  MakeJob();
+  const auto first = std::make_shared<NotingSink>();
+  const auto second = std::make_shared<NotingSink>();
+  Register(first, "a");
+  Register(second, "b");
+  ASSERT_EQ(first->sent().size(), 1u);
+  EXPECT_EQ(first->sent()[0].assign().job_uid(), "u1");
+  EXPECT_NE(first->sent()[0].assign().member(), second->sent()[0].assign().member());
+}
+
+TEST_F(HubTest, ClosesTheStreamOfAWorkerWhoseJobItDoesNotKnow) {
+  const auto sink = std::make_shared<NotingSink>();
+  Register(sink, "a");
+  EXPECT_TRUE(sink->closed());
+}
+
+TEST_F(HubTest, ClosesAStreamThatSpeaksBeforeItRegisters) {
+  MakeJob();
+  const auto sink = std::make_shared<NotingSink>();
+  hub_.OnMessage(hub_.Connect(sink), BuiltMessage(1));
+  EXPECT_TRUE(sink->closed());
+}
+
+TEST_F(HubTest, RefusesAnotherLayoutThanTheJobs) {
+  MakeJob();
+  const auto first = std::make_shared<NotingSink>();
+  const auto second = std::make_shared<NotingSink>();
+  hub_.OnMessage(Register(first, "a"), BuiltMessage(1));
+  hub_.OnMessage(Register(second, "b"), BuiltMessage(2));
+  ASSERT_FALSE(second->sent().empty());
+  EXPECT_TRUE(second->sent().back().has_refused());
+  EXPECT_FALSE(first->closed());
+}
+
+TEST_F(HubTest, CutsOffAWorkerThatDoesNotRead) {
+  MakeJob();
+  const auto sink = std::make_shared<NotingSink>(/*room=*/0);
+  Register(sink, "a");
+  EXPECT_TRUE(sink->closed());
+}
+
+TEST_F(HubTest, AnUnknownJobIsObservedAsAnEmptyOne) {
+  const Snapshot snapshot = hub_.Observe(kJob);
+  EXPECT_FALSE(snapshot.known);
+  ASSERT_NE(snapshot.graph, nullptr);
+  EXPECT_EQ(hub_.Stats(kJob).joined, 0);
+}
+
+TEST_F(HubTest, RolesBecomeWaysToStart) {
+  EXPECT_EQ(FromOf(membership::Role::kSeed), v1::Start::FROM_SEED);
+  EXPECT_EQ(FromOf(membership::Role::kCopy), v1::Start::FROM_COPY);
+  EXPECT_EQ(FromOf(membership::Role::kKeep), v1::Start::FROM_HELD);
+}
+
+TEST_F(HubTest, ServesManyThreadsAtOnce) {
+  MakeJob();
+  std::vector<std::thread> workers;
+  for (int i = 0; i < 4; ++i) {
+    workers.emplace_back([this, i] {
+      for (int round = 0; round < 50; ++round) {
+        const auto sink = std::make_shared<NotingSink>();
+        const SessionId session = Register(sink, "pod-" + std::to_string(i));
+        hub_.OnMessage(session, BuiltMessage(1));
+        hub_.Tick();
+        hub_.OnDisconnect(session);
+      }
+    });
+  }
+  for (int i = 0; i < 200; ++i) hub_.Observe(kJob);
+  for (std::thread& worker : workers) worker.join();
+  EXPECT_GT(changes_, 0);
+}
+
+}  // namespace
+}  // namespace grapevine::topology
