@@ -41,7 +41,7 @@ const std::vector<Room>& Rooms() {
       {"worker/backend", 2, {}},
       {"worker/backend/reference", 2, {"worker/backend"}},
       {"worker/backend/onednn", 3, {}},
-      {"worker/nn", 2, {"worker/backend"}},
+      {"worker/nn", 2, {"worker/backend", "worker/store"}},
       {"worker/optimizer", 2, {}},
       {"worker/dataset", 2, {}},
       {"worker/algorithm", 2, {"worker/gossip/driver", "worker/store", "worker/optimizer"}},
@@ -139,7 +139,7 @@ struct Outsider {
 const std::vector<Outsider>& Outsiders() {
   static const std::vector<Outsider> outsiders{
       {"grpc",
-       {"operator/base/status_grpc", "operator/grpc", "worker/transport/grpc", "worker/control"}},
+       {"operator/grpc", "worker/transport/grpc", "worker/control"}},
       {"prometheus/", {"operator/metrics", "worker/metrics"}},
       {"oneapi/", {"worker/backend/onednn"}},
       {"dnnl", {"worker/backend/onednn"}},
