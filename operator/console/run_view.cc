@@ -53,7 +53,7 @@ void AddMembers(const RunView& view, int width, int room, std::vector<Line>& lin
   const int pod_width = std::clamp(width - kMemberColumns, 8, 30);
   lines.push_back(
       {fmt::format("{:>4}  {:<{}} {:<7} {:<9} {:>7} {:>9} {:>7} {:>5} {:>8}", "id", "pod",
-                   pod_width, "side", "state", "step", "samples/s", "loss", "stale", "exchanges"),
+                   pod_width, "side", "state", "step", "samples/s", "loss", "stale", "exch."),
        Line::Style::kHeading});
   const int all = static_cast<int>(view.members.size());
   const int shown = all <= room ? all : std::max(0, room - 1);

@@ -165,9 +165,12 @@ TEST(Trainer, RecalledBatchesAreNotTrainedOn) {
   EXPECT_EQ(returned.batches_done, rig.trainer->counts().steps);
   // What comes after is trained on, although batches of the recalled lease were prepared before it.
   const int64_t before = rig.trainer->counts().steps;
-  ASSERT_TRUE(rig.leases->Add(2, {{0, returned.first_unused, rig.batches}}).ok());
-  rig.trainer->Resume();
   const int64_t left = rig.batches - returned.first_unused;
+  // On a busy machine all may be done before Pause: then nothing is left to grant again.
+  if (left > 0) {
+    ASSERT_TRUE(rig.leases->Add(2, {{0, returned.first_unused, rig.batches}}).ok());
+  }
+  rig.trainer->Resume();
   if (before > 1) steps.Await(before - 1);
   steps.Await(left);
   rig.trainer->Pause();
