@@ -14,10 +14,10 @@ namespace grapevine::algorithm {
 // half: what happens to a gradient. The other half, averaging with a neighbour, is the gossip
 // driver's, and the two meet in the store alone.
 //
-//   what a gradient waits for    nothing: it is applied at once, to whatever the weights are by
-//   then bytes on the wire            2 x the model an exchange, perStep exchanges a step, in the
-//   background staleness                    the exchanges mixed in between ReadWeights and
-//   OnGradient a lost peer                  costs training nothing; the driver picks another
+//   a gradient waits for   nothing: it is applied at once, to whatever the weights are by then
+//   bytes on the wire      2 x the model an exchange, perStep exchanges a step, in the background
+//   staleness              the exchanges mixed in between ReadWeights and OnGradient
+//   a lost peer            costs training nothing; the driver picks another
 //
 // Lives on the trainer thread.
 class AdPsgd {
