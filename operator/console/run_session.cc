@@ -185,31 +185,29 @@ void RunSession::Say(Time now, const std::string& text) {
 
 std::vector<std::string> RunSession::TakeNews() { return std::exchange(news_, {}); }
 
-const api::Condition* RunSession::FindCondition(const char* type) const {
-  for (const api::Condition& condition : status_.conditions) {
-    if (condition.type == type && condition.status == "True") return &condition;
-  }
-  return nullptr;
+const api::Condition* RunSession::FindTrue(const char* type) const {
+  const api::Condition* found = api::FindCondition(status_.conditions, type);
+  return found != nullptr && found->status == "True" ? found : nullptr;
 }
 
 bool RunSession::over() const {
-  return FindCondition(api::kSucceeded) != nullptr || FindCondition(api::kFailed) != nullptr;
+  return FindTrue(api::kSucceeded) != nullptr || FindTrue(api::kFailed) != nullptr;
 }
 
 std::string RunSession::State() const {
-  const api::Condition* failed = FindCondition(api::kFailed);
+  const api::Condition* failed = FindTrue(api::kFailed);
   if (failed != nullptr) return failed->reason == "Stopped" ? "Stopped" : "Failed";
-  if (FindCondition(api::kSucceeded) != nullptr) return "Succeeded";
+  if (FindTrue(api::kSucceeded) != nullptr) return "Succeeded";
   if (stop_requested_) return "Stopping";
   if (stats_.stage == Stage::kFinishing || stats_.stage == Stage::kFinalizing) return "Finishing";
-  if (FindCondition(api::kDegraded) != nullptr) return "Degraded";
-  return FindCondition(api::kRunning) != nullptr ? "Running" : "Starting";
+  if (FindTrue(api::kDegraded) != nullptr) return "Degraded";
+  return FindTrue(api::kRunning) != nullptr ? "Running" : "Starting";
 }
 
 int RunSession::ExitStatus() const {
   const std::string state = State();
   if (state == "Stopped" || state == "Stopping") return 130;
-  const api::Condition* failed = FindCondition(api::kFailed);
+  const api::Condition* failed = FindTrue(api::kFailed);
   if (failed != nullptr && failed->reason == "InvalidDataset") return 2;
   const bool all_fired =
       std::all_of(fired_script_.begin(), fired_script_.end(), [](bool fired) { return fired; });
@@ -259,7 +257,7 @@ Outcome RunSession::MakeOutcome(Time now) const {
                   .uid = job_.metadata.uid,
                   .state = State() == "Stopping" ? "Stopped" : State(),
                   .seconds = Elapsed(now)};
-  if (const api::Condition* failed = FindCondition(api::kFailed)) outcome.message = failed->message;
+  if (const api::Condition* failed = FindTrue(api::kFailed)) outcome.message = failed->message;
   if (first_member_)
     outcome.training_seconds = ToSeconds(training_end_.value_or(now) - *first_member_);
   outcome.events = records_;

@@ -72,7 +72,7 @@ class RunSession {
   void TellChanges(Time now);
   double Elapsed(Time now) const { return ToSeconds(now - started_); }
   std::string State() const;
-  const api::Condition* FindCondition(const char* type) const;
+  const api::Condition* FindTrue(const char* type) const;
 
   const api::TrainingJob job_;
   const std::vector<ScriptedEvent> script_;
