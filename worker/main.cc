@@ -165,18 +165,20 @@ class Worker final : public control::Parts {
       if (BuildJob(assign, *job, unfit)) {
         const auto found = checkpoint::FindNewest(job->spec.checkpoint.path, job->uid);
         client_->Post([this, job, found](control::Session& session) {
+          if (!session.Awaits(job->uid)) return;
           SetJob(job);
           proto::Built built;
           built.set_layout_hash(job->model->layout().hash);
           built.set_samples(job->dataset->size(dataset::Split::kTrain));
           built.set_parameters(static_cast<int64_t>(job->model->layout().size));
           if (found) *built.mutable_checkpoint() = Describe(*found);
-          session.OnBuilt(built);
+          session.OnBuilt(job->uid, built);
         });
       } else {
         spdlog::error("{}: {}", unfit.reason, unfit.message);
-        client_->Post(
-            [unfit](control::Session& session) { session.OnUnfit(unfit.reason, unfit.message); });
+        client_->Post([uid = assign.job_uid(), unfit](control::Session& session) {
+          session.OnUnfit(uid, unfit.reason, unfit.message);
+        });
       }
     });
   }
@@ -403,12 +405,12 @@ void Worker::BeginCopy(const proto::Start& start) {
   }
   const Time begun = clock_.Now();
   holds_state_ = false;
-  job_->driver->CopyState(donors, [this, begun](const absl::Status& status) {
+  job_->driver->CopyState(donors, [this, begun, job = job_.get()](const absl::Status& status) {
     const double seconds = ToSeconds(clock_.Now() - begun);
     spdlog::info("copy of a donor's state: {} after {:.3f} s",
                  status.ok() ? "done" : std::string(status.message()), seconds);
-    client_->Post([this, status, seconds](control::Session& session) {
-      holds_state_ = status.ok();
+    client_->Post([this, job, status, seconds](control::Session& session) {
+      if (job_.get() == job) holds_state_ = status.ok();
       session.OnStarted(status, seconds);
     });
   });

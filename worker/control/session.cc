@@ -162,11 +162,14 @@ void Session::BeginAnew() {
   admitted_ = false;
   finishing_ = false;
   view_ = {};
+  starting_.reset();
+  next_start_.reset();
   requests_.clear();
   unstarted_before_ = 0;
 }
 
-void Session::OnBuilt(const proto::Built& built) {
+void Session::OnBuilt(const std::string& job_uid, const proto::Built& built) {
+  if (!Awaits(job_uid)) return;
   building_ = false;
   built_ = built;
   parts_.BecomeMember(member_);
@@ -181,7 +184,9 @@ void Session::SendBuilt() {
   Send(message);
 }
 
-void Session::OnUnfit(const std::string& reason, const std::string& message) {
+void Session::OnUnfit(const std::string& job_uid, const std::string& reason,
+                      const std::string& message) {
+  if (!Awaits(job_uid)) return;
   building_ = false;
   proto::WorkerMessage unfit;
   unfit.mutable_unfit()->set_reason(reason);
@@ -192,11 +197,21 @@ void Session::OnUnfit(const std::string& reason, const std::string& message) {
 void Session::OnStart(const proto::Start& start) {
   admitted_ = false;
   finishing_ = false;
-  starting_ = start;
-  parts_.Begin(start);
+  starting_.reset();
+  next_start_ = start;
+  if (!beginning_) BeginNext();
+}
+
+// Two ways to start would write over each other's weights: one ends before the next begins.
+void Session::BeginNext() {
+  beginning_ = true;
+  starting_ = *std::exchange(next_start_, std::nullopt);
+  parts_.Begin(*starting_);
 }
 
 void Session::OnStarted(const absl::Status& status, double seconds) {
+  beginning_ = false;
+  if (next_start_) return BeginNext();
   if (!starting_) return;
   const proto::Start start = *std::exchange(starting_, std::nullopt);
   proto::WorkerMessage message;
@@ -241,11 +256,13 @@ bool Session::Begins(uint64_t id) {
   return true;
 }
 
+// To a request of an earlier membership nobody waits for the answer, and ids may come again.
 void Session::Answer(uint64_t id, const proto::WorkerMessage& message) {
   for (Request& request : requests_) {
-    if (request.id == id) request.answer = message;
+    if (request.id != id) continue;
+    request.answer = message;
+    return Send(message);
   }
-  Send(message);
 }
 
 void Session::OnEvaluated(uint64_t id, const absl::Status& status, const proto::Evaluated& result) {

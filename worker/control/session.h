@@ -26,11 +26,13 @@ class Parts {
   virtual ~Parts() = default;
 
   // Makes what the spec asks for: dataset, model, store. -> OnBuilt or OnUnfit. Asked again only
-  // for another job_uid, or when nothing could be built before; `member` is new each time.
+  // for another job_uid, whose answer alone counts then, or when nothing could be built before;
+  // `member` is new each time.
   virtual void Build(const proto::Assign& assign) = 0;
   // A new id with everything built: speak to peers as it, forget views and leases of the old one.
   virtual void BecomeMember(uint64_t member) = 0;
-  // From seed, checkpoint, a donor, or what is in memory. Training is paused. -> OnStarted.
+  // From seed, checkpoint, a donor, or what is in memory. Training is paused. -> OnStarted, always,
+  // and until then no other Begin.
   virtual void Begin(const proto::Start& start) = 0;
 
   virtual void SetView(const gossip::View& view) = 0;
@@ -75,8 +77,11 @@ class Session {
   void OnDisconnected();
   void OnMessage(const proto::HubMessage& message);
 
-  void OnBuilt(const proto::Built& built);
-  void OnUnfit(const std::string& reason, const std::string& message);
+  // Whether what was built for this job is still wanted.
+  bool Awaits(const std::string& job_uid) const { return building_ && job_uid == job_uid_; }
+  // Ignored unless awaited.
+  void OnBuilt(const std::string& job_uid, const proto::Built& built);
+  void OnUnfit(const std::string& job_uid, const std::string& reason, const std::string& message);
   void OnStarted(const absl::Status& status, double seconds);
   void OnEvaluated(uint64_t id, const absl::Status& status, const proto::Evaluated& result);
   void OnCheckpointWritten(const proto::CheckpointWritten& result);
@@ -107,6 +112,7 @@ class Session {
   void OnAssign(const proto::Assign& assign);
   void BeginAnew();
   void OnStart(const proto::Start& start);
+  void BeginNext();
   void OnView(const proto::View& view);
   void OnLease(const proto::Lease& lease);
   void SendBuilt();
@@ -127,7 +133,9 @@ class Session {
   std::string job_uid_;
   bool building_ = false;
   std::optional<proto::Built> built_;
-  std::optional<proto::Start> starting_;  // under way
+  bool beginning_ = false;                // a Begin is to be answered
+  std::optional<proto::Start> starting_;  // of it; empty when the hub no longer waits for it
+  std::optional<proto::Start> next_start_;
   bool admitted_ = false;
   bool finishing_ = false;
   gossip::View view_;
