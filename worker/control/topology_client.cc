@@ -192,7 +192,8 @@ void TopologyClient::Thread::OnEvent(Tag tag, bool ok) {
     case kWritten:
       writing_ = false;
       if (!outbox_.empty()) outbox_.pop_front();
-      if (!ok) Break();
+      // Also one that came through: a stream that is breaking waits for it.
+      if (!ok || state_ != State::kOpen) Break();
       return;
     case kFinished:
       return OnFinished();
