@@ -17,7 +17,6 @@ struct JobSample {
   std::string name;
   int desired_workers = 0;
   double spectral_gap = 0;
-  double exchanges_per_second = 0;
   topology::JobStats stats;
 };
 

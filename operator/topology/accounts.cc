@@ -77,6 +77,7 @@ void Accounts::Report(MemberId id, const v1::Report& report) {
   stats.bytes_sent = report.bytes_sent();
   stats.bytes_received = report.bytes_received();
   stats.view_epoch = report.view_epoch();
+  exchanges_completed_ += report.exchanges().completed() - it->second.exchanges.completed;
   it->second.exchanges = ToTotals(report);
   if (std::isfinite(report.peer_distance())) it->second.peer_distance = report.peer_distance();
 }

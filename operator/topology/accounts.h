@@ -23,6 +23,8 @@ class Accounts {
 
   // Members, counts, exchanges, loss and changes. Sides are the graph's to say.
   void Fill(JobStats& stats) const;
+  // As in Fill, at no cost.
+  int64_t exchanges_completed() const { return exchanges_completed_; }
   // Estimate of sqrt(mean ||x_i - mean x||^2) over the members alive, from the distances that they
   // found in their last exchanges: for uniform pairs the mean of ||x_i - x_j||^2 is 2n/(n-1) of its
   // square.
@@ -40,6 +42,7 @@ class Accounts {
   std::map<MemberId, Account> accounts_;
   size_t alive_ = 0;
   ExchangeTotals forgotten_;
+  int64_t exchanges_completed_ = 0;
   int64_t joined_ = 0;
   int64_t left_ = 0;
   int64_t lost_ = 0;

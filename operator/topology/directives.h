@@ -19,6 +19,7 @@ struct Publication {
   std::vector<membership::Removal> removed;
   std::vector<MemberId> lost;  // of `removed`, those that left unasked
   Time noticed{};              // when the rules found the change
+  size_t edits = 0;            // edges added, and removed between members that stay
 };
 
 // What the reconciler tells the hub to do. Everything is optional and an empty one does nothing;

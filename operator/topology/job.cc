@@ -9,7 +9,6 @@
 namespace grapevine::topology {
 namespace {
 
-constexpr Duration kRateWindow = 10s;
 constexpr Duration kProgressInterval = 1s;
 
 membership::Holds HoldsAfter(v1::Start::From from) {
@@ -333,13 +332,6 @@ void Job::NoteCheckpoint(const std::string& path, const v1::JobProgress& progres
   *newest_checkpoint_.mutable_progress() = progress;
 }
 
-double Job::SamplesPerSecond() const {
-  if (samples_then_.size() < 2) return 0;
-  const auto& [from, before] = samples_then_.front();
-  const auto& [to, after] = samples_then_.back();
-  return static_cast<double>(after - before) / ToSeconds(to - from);
-}
-
 void Job::BroadcastProgress(Time now) {
   progress_told_ = now;
   HubMessage message;
@@ -356,10 +348,8 @@ void Job::BroadcastProgress(Time now) {
 void Job::Tick(Time now) {
   if (desk_) desk_->Tick(now);
   if (progress_told_ && now - *progress_told_ < kProgressInterval) return;
-  if (desk_) {
-    samples_then_.emplace_back(now, desk_->ledger().samples_done());
-    while (now - samples_then_.front().first > kRateWindow) samples_then_.pop_front();
-  }
+  if (desk_) samples_rate_.Note(now, desk_->ledger().samples_done());
+  exchanges_rate_.Note(now, accounts_.exchanges_completed());
   BroadcastProgress(now);
 }
 
@@ -396,7 +386,7 @@ Snapshot Job::Observe() const {
     snapshot.data_epochs = ledger.ScheduleFraction();
     snapshot.leases_out = ledger.leases_out() > 0;
   }
-  snapshot.samples_per_second = SamplesPerSecond();
+  snapshot.samples_per_second = samples_rate_.PerSecond();
   return snapshot;
 }
 
@@ -416,6 +406,9 @@ JobStats Job::Stats() const {
   stats.graph_changes = graph_changes_;
   stats.graph_members = graph_->size();
   stats.graph_edges = graph_->edge_count();
+  stats.graph_edits = graph_edits_;
+  stats.publish_seconds = publish_seconds_;
+  stats.exchanges_per_second = exchanges_rate_.PerSecond();
   stats.samples = now.samples;
   stats.samples_total = now.samples_total;
   stats.data_epochs = now.data_epochs;

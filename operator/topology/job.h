@@ -17,6 +17,7 @@
 #include "operator/topology/job_config.h"
 #include "operator/topology/job_stats.h"
 #include "operator/topology/lease_desk.h"
+#include "operator/topology/rate_window.h"
 #include "operator/topology/sink.h"
 #include "operator/topology/snapshot.h"
 
@@ -96,7 +97,6 @@ class Job {
   void NoteCheckpoint(const std::string& path, const v1::JobProgress& progress);
   // Since the last call the samples were used up, or a data epoch was completed.
   bool ProgressIsNews();
-  double SamplesPerSecond() const;
 
   void Begin(const Directives& directives, Time now);
   void Publish(const Publication& publication, const Clock& clock);
@@ -118,6 +118,8 @@ class Job {
   std::shared_ptr<const graph::Graph> graph_;
   uint64_t epoch_;
   int64_t graph_changes_ = 0;
+  Histogram graph_edits_{kEditsBounds};
+  Histogram publish_seconds_{kPublishBounds};
 
   std::optional<uint64_t> layout_hash_;  // of the first Built, as is the size of the training set
   int64_t dataset_samples_ = 0;
@@ -136,7 +138,8 @@ class Job {
   Accounts accounts_;
   std::deque<Evaluation> evaluations_;
   std::optional<Evaluation> result_;
-  std::deque<std::pair<Time, int64_t>> samples_then_;  // of the last seconds, for the rate
+  RateWindow samples_rate_;
+  RateWindow exchanges_rate_;
   std::optional<Time> progress_told_;
   int64_t news_data_epochs_ = 0;
   bool news_used_up_ = false;

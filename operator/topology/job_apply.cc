@@ -65,7 +65,7 @@ void Job::Begin(const Directives& directives, Time now) {
                                                                     : "what a survivor holds");
   if (!state_.training_since) state_.training_since = now;
   if (!desk_ || directives.start == membership::Start::kSurvivor) return;
-  samples_then_.clear();
+  samples_rate_.Clear();
   absl::Status status;
   if (directives.start == membership::Start::kCheckpoint &&
       directives.start_checkpoint == newest_checkpoint_.path()) {
@@ -125,6 +125,8 @@ void Job::Publish(const Publication& publication, const Clock& clock) {
     if (Registrant* member = Find(id)) SendView(*member);
   }
   const Time published = clock.Now();
+  graph_edits_.Add(static_cast<double>(publication.edits));
+  publish_seconds_.Add(ToSeconds(published - publication.noticed));
   BroadcastProgress(published);
   // Leases come after the views, since nobody waits for them with an exchange.
   for (RosterChange& change : changes) {

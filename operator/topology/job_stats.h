@@ -9,6 +9,7 @@
 #include "operator/api/member.h"
 #include "operator/base/clock.h"
 #include "operator/graph/graph.h"
+#include "operator/topology/histogram.h"
 
 namespace grapevine::topology {
 
@@ -69,6 +70,9 @@ struct Evaluation {
   Time at{};
 };
 
+inline constexpr double kEditsBounds[] = {1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000};
+inline constexpr double kPublishBounds[] = {1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3, 1, 3};
+
 enum class Stage : uint8_t {
   kWaiting,  // the roster is empty
   kTraining,
@@ -85,11 +89,15 @@ struct JobStats {
   int64_t left = 0;                  // of these, gone in order
   int64_t lost = 0;                  // of these, gone unasked
   ExchangeTotals exchanges;
+  double exchanges_per_second = 0;  // completed ones, lately
 
   uint64_t graph_epoch = 0;
   int64_t graph_changes = 0;  // epochs published
   size_t graph_members = 0;
   size_t graph_edges = 0;
+  // One value an epoch: Publication.edits, and the time from noticed to published.
+  Histogram graph_edits{kEditsBounds};
+  Histogram publish_seconds{kPublishBounds};
   std::vector<RosterChange> changes;  // the last kMaxChanges, oldest first
 
   int64_t samples = 0;  // done, each counted once

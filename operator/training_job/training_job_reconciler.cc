@@ -191,10 +191,12 @@ void TrainingJobReconciler::PublishGraph(const controller::Request& request,
     const graph::Policy policy{.family = graph::Family::kRandomRegular,
                                .degree = static_cast<size_t>(observed.job.spec.graph.degree)};
     if (auto repair = graph::Repair(graph, policy, rng); repair && !repair->plan.edits.empty()) {
+      const graph::Edits& edits = repair->plan.edits;
       topology::Directives again;
       again.publish = topology::Publication{.graph = repair->plan.next,
-                                            .changed = repair->plan.edits.changed,
-                                            .noticed = observed.now};
+                                            .changed = edits.changed,
+                                            .noticed = observed.now,
+                                            .edits = edits.added.size() + edits.removed.size()};
       epoch = parts_.hub->Apply(key, again);
       own.spectral_gap = repair->gap_after;
       own.graph_reason = repair->plan.reason;

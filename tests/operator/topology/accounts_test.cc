@@ -46,6 +46,7 @@ TEST(Accounts, LatestReportReplacesTheOneBefore) {
   const JobStats stats = StatsOf(accounts);
   EXPECT_EQ(stats.members[0].steps, 20);
   EXPECT_EQ(stats.exchanges.completed, 9);
+  EXPECT_EQ(accounts.exchanges_completed(), 9);
 }
 
 TEST(Accounts, KeepsWhatADepartedMemberDid) {

@@ -186,6 +186,7 @@ class JobRig {
     report.set_samples_per_second(worker.rate);
     report.set_settled(worker.finishing && worker.settles);
     report.set_view_epoch(worker.view.epoch());
+    report.mutable_exchanges()->set_completed(worker.batches_trained);
     for (auto& [id, held] : worker.leases) {
       auto& lease = *report.add_leases();
       lease.set_lease(id);

@@ -35,6 +35,25 @@ TEST(Scenario, AJobTrainsEndsAndStopsItsWorkers) {
   EXPECT_THAT(rig.problems, IsEmpty());
 }
 
+TEST(Scenario, ItsChangesOfTheGraphAndItsExchangesAreCounted) {
+  JobRig rig(2, 100);
+  rig.Run(5s);
+  rig.job.spec.workers.replicas = 3;
+  ++rig.job.metadata.generation;
+  rig.Run(5s);
+  const topology::JobStats stats = rig.Stats();
+  uint64_t epochs = 0, at_once = 0;
+  for (const uint64_t count : stats.graph_edits.counts()) epochs += count;
+  for (const uint64_t count : stats.publish_seconds.counts()) at_once += count;
+  EXPECT_EQ(epochs, static_cast<uint64_t>(stats.graph_changes));
+  EXPECT_EQ(at_once, epochs);
+  EXPECT_EQ(stats.graph_edits.sum(), stats.graph_edges) << "only joins: each edge was added once";
+  // Each batch counts as an exchange here, and has 32 samples.
+  EXPECT_GT(stats.exchanges_per_second, 0);
+  EXPECT_NEAR(stats.exchanges_per_second, stats.samples_per_second / 32,
+              stats.exchanges_per_second / 2);
+}
+
 TEST(Scenario, FirstMembersRaceAndTheLateOnesCopy) {
   JobRig rig(2, 100);
   rig.workers[1]->paused = true;  // slow to build

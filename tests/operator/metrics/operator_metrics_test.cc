@@ -1,0 +1,106 @@
+#include "operator/metrics/operator_metrics.h"
+
+#include "fmt/format.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/operator/metrics/scrape.h"
+
+namespace grapevine::metrics {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+using Outcome = controller::Probe::Outcome;
+
+constexpr char kQueue[] = "{controller=\"trainingjob\",name=\"trainingjob\"}";
+constexpr char kController[] = "{controller=\"trainingjob\"}";
+
+std::unique_ptr<OperatorMetrics> Serve(std::function<std::vector<JobSample>()> jobs) {
+  auto metrics = OperatorMetrics::Serve({.threads = 3, .jobs = std::move(jobs)});
+  EXPECT_TRUE(metrics.ok()) << metrics.status();
+  return *std::move(metrics);
+}
+
+TEST(OperatorMetrics, EverySeriesOfTheControllerIsThereAtZeroFromTheStart) {
+  const auto metrics = Serve([] { return std::vector<JobSample>(); });
+  const std::string answer = Scrape(metrics->port());
+  for (const char* name :
+       {"workqueue_depth", "workqueue_adds_total", "workqueue_retries_total",
+        "workqueue_queue_duration_seconds_count", "workqueue_work_duration_seconds_count"}) {
+    EXPECT_THAT(answer, HasSubstr(fmt::format("\n{}{} 0\n", name, kQueue)));
+  }
+  for (const char* name :
+       {"controller_runtime_reconcile_errors_total", "controller_runtime_active_workers",
+        "controller_runtime_terminal_reconcile_errors_total",
+        "controller_runtime_reconcile_time_seconds_count"}) {
+    EXPECT_THAT(answer, HasSubstr(fmt::format("\n{}{} 0\n", name, kController)));
+  }
+  for (const char* result : {"success", "requeue_after", "error"}) {
+    EXPECT_THAT(
+        answer,
+        HasSubstr(fmt::format(
+            "\ncontroller_runtime_reconcile_total{{controller=\"trainingjob\",result=\"{}\"}} 0\n",
+            result)));
+  }
+  EXPECT_THAT(answer, HasSubstr(fmt::format("\ncontroller_runtime_max_concurrent_reconciles{} 3\n",
+                                            kController)));
+  for (const char* name :
+       {"process_cpu_seconds_total", "process_open_fds", "process_virtual_memory_bytes",
+        "process_resident_memory_bytes", "process_start_time_seconds"}) {
+    EXPECT_THAT(answer, HasSubstr(fmt::format("\n{} ", name)));
+  }
+}
+
+TEST(OperatorMetrics, ARunThroughTheQueueShows) {
+  const auto metrics = Serve([] { return std::vector<JobSample>(); });
+  metrics->OnAdded(2);
+  metrics->OnReconcileStarted(1s, 1);
+  std::string answer = Scrape(metrics->port());
+  EXPECT_THAT(answer, HasSubstr(fmt::format("\nworkqueue_adds_total{} 1\n", kQueue)));
+  EXPECT_THAT(answer, HasSubstr(fmt::format("\nworkqueue_depth{} 1\n", kQueue)));
+  EXPECT_THAT(answer,
+              HasSubstr(fmt::format("\nworkqueue_queue_duration_seconds_sum{} 1\n", kQueue)));
+  EXPECT_THAT(answer,
+              HasSubstr(fmt::format("\ncontroller_runtime_active_workers{} 1\n", kController)));
+  metrics->OnReconciled(Outcome::kError, 2s);
+  metrics->OnReconciled(Outcome::kTerminalError, 2s);
+  answer = Scrape(metrics->port());
+  EXPECT_THAT(answer, HasSubstr(fmt::format("\nworkqueue_retries_total{} 1\n", kQueue)));
+  for (const auto& [name, count] : {std::pair{"reconcile_errors_total", 2},
+                                    {"terminal_reconcile_errors_total", 1},
+                                    {"reconcile_time_seconds_count", 2}}) {
+    EXPECT_THAT(answer,
+                HasSubstr(fmt::format("\ncontroller_runtime_{}{} {}\n", name, kController, count)));
+  }
+}
+
+TEST(OperatorMetrics, AJobsSeriesComeAndGoWithIt) {
+  std::vector<JobSample> jobs;
+  const auto metrics = Serve([&jobs] { return jobs; });
+  EXPECT_THAT(Scrape(metrics->port()), Not(HasSubstr("name=\"digits\"")));
+  jobs = {{.name_space = "ml", .name = "digits", .desired_workers = 4}};
+  const std::string answer = Scrape(metrics->port());
+  for (const char* line :
+       {"grapevine_job_desired_workers{namespace=\"ml\",name=\"digits\"} 4",
+        "grapevine_job_members{namespace=\"ml\",name=\"digits\"} 0",
+        "grapevine_graph_changes_total{namespace=\"ml\",name=\"digits\"} 0",
+        "grapevine_graph_edits_count{namespace=\"ml\",name=\"digits\"} 0",
+        "grapevine_graph_edits_bucket{namespace=\"ml\",name=\"digits\",le=\"+Inf\"} 0",
+        "grapevine_graph_publish_seconds_count{namespace=\"ml\",name=\"digits\"} 0"}) {
+    EXPECT_THAT(answer, HasSubstr(fmt::format("\n{}\n", line)));
+  }
+  jobs.clear();
+  EXPECT_THAT(Scrape(metrics->port()), Not(HasSubstr("name=\"digits\"")));
+}
+
+TEST(OperatorMetrics, APortThatIsTakenIsSaidSo) {
+  const auto first = Serve([] { return std::vector<JobSample>(); });
+  const std::string address = fmt::format("127.0.0.1:{}", first->port());
+  const auto second =
+      OperatorMetrics::Serve({.address = address, .jobs = [] { return std::vector<JobSample>(); }});
+  EXPECT_EQ(second.status().code(), absl::StatusCode::kUnavailable);
+  EXPECT_THAT(std::string(second.status().message()), HasSubstr(address));
+}
+
+}  // namespace
+}  // namespace grapevine::metrics
