@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "fmt/format.h"
+#include "operator/api/checkpoint_file.h"
 #include "operator/api/labels.h"
 
 namespace grapevine::training_job {
@@ -91,8 +92,7 @@ std::optional<Duration> WindUp(const Observed& observed, topology::Directives& d
 std::string CheckpointPath(const Observed& observed) {
   const std::string& path = observed.job.spec.checkpoint.path;
   if (path.empty()) return "";
-  return fmt::format("{}/{}/{:015}.safetensors", path, observed.job.metadata.uid,
-                     observed.hub.samples);
+  return api::CheckpointFile(path, observed.job.metadata.uid, observed.hub.samples);
 }
 
 }  // namespace grapevine::training_job

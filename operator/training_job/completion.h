@@ -29,7 +29,7 @@ bool StopRequested(const Observed& observed);
 // not ended. Pure.
 std::optional<Duration> WindUp(const Observed& observed, topology::Directives& directives);
 
-// <path>/<job uid>/<samples>.safetensors; empty when the job keeps no checkpoints.
+// The file for a checkpoint of now; empty when the job keeps none.
 std::string CheckpointPath(const Observed& observed);
 
 }  // namespace grapevine::training_job

@@ -1,6 +1,5 @@
 #include "worker/checkpoint/retention.h"
 
-#include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
@@ -10,12 +9,13 @@
 #include <utility>
 #include <vector>
 
+#include "operator/api/checkpoint_file.h"
+
 namespace grapevine::checkpoint {
 namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kExtension = ".safetensors";
 constexpr const char* kTemporaryExtension = ".tmp";
 // A writer writes all the time: a temporary file untouched for this long has none.
 constexpr std::chrono::minutes kAbandonedAfter{10};
@@ -35,7 +35,7 @@ std::vector<fs::path> FilesOf(const std::string& path, const std::string& job_ui
 std::vector<Found> WholeOnes(const std::string& path, const std::string& job_uid) {
   std::vector<Found> found;
   for (const fs::path& file : FilesOf(path, job_uid)) {
-    if (file.extension() != kExtension) continue;
+    if (file.extension() != api::kCheckpointExtension) continue;
     auto manifest = ReadManifest(file.string());
     if (!manifest.ok()) {
       spdlog::warn("checkpoint passed over: {}", std::string(manifest.status().message()));
@@ -53,10 +53,6 @@ std::vector<Found> WholeOnes(const std::string& path, const std::string& job_uid
 }
 
 }  // namespace
-
-std::string FileFor(const std::string& path, const std::string& job_uid, int64_t samples) {
-  return (fs::path(path) / job_uid / fmt::format("{:015}{}", samples, kExtension)).string();
-}
 
 std::optional<Found> FindNewest(const std::string& path, const std::string& job_uid) {
   auto whole = WholeOnes(path, job_uid);

@@ -13,9 +13,6 @@ struct Found {
   Manifest manifest;
 };
 
-// <path>/<job uid>/<samples>.safetensors, the samples with leading zeros: by name is by progress.
-std::string FileFor(const std::string& path, const std::string& job_uid, int64_t samples);
-
 // The whole checkpoint of the job with the most samples. Broken, partial and foreign files are
 // passed over, with a line in the log.
 std::optional<Found> FindNewest(const std::string& path, const std::string& job_uid);

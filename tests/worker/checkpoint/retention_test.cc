@@ -5,6 +5,7 @@
 #include <chrono>
 #include <set>
 
+#include "operator/api/checkpoint_file.h"
 #include "tests/worker/checkpoint/checkpoint_fixture.h"
 
 namespace grapevine::checkpoint {
@@ -15,7 +16,7 @@ namespace fs = std::filesystem;
 class RetentionTest : public CheckpointTest {
  protected:
   std::string WriteAt(int64_t samples) {
-    const std::string file = FileFor(folder_.string(), "uid-1", samples);
+    const std::string file = api::CheckpointFile(folder_.string(), "uid-1", samples);
     EXPECT_TRUE(Write(file, SomeManifest(samples), layout_, store_).ok());
     return file;
   }
@@ -27,12 +28,6 @@ class RetentionTest : public CheckpointTest {
     return files;
   }
 };
-
-TEST_F(RetentionTest, NamesOrderByProgress) {
-  EXPECT_EQ(FileFor("/a", "u", 12), "/a/u/000000000000012.safetensors");
-  EXPECT_LT(FileFor("/a", "u", 9), FileFor("/a", "u", 10));
-  EXPECT_LT(FileFor("/a", "u", 999'999'999), FileFor("/a", "u", 1'000'000'000));
-}
 
 TEST_F(RetentionTest, FindsTheOneWithTheMostSamples) {
   EXPECT_FALSE(FindNewest(folder_.string(), "uid-1").has_value());
@@ -48,12 +43,13 @@ TEST_F(RetentionTest, FindsTheOneWithTheMostSamples) {
 TEST_F(RetentionTest, PassesOverWhatIsBrokenPartialOrForeign) {
   const std::string whole = WriteAt(10);
   fs::resize_file(WriteAt(20), 100);
-  WriteBytes(FileFor(folder_.string(), "uid-1", 30), "");
-  WriteBytes(FileFor(folder_.string(), "uid-1", 40) + ".123.tmp", ReadBytes(whole));
+  WriteBytes(api::CheckpointFile(folder_.string(), "uid-1", 30), "");
+  WriteBytes(api::CheckpointFile(folder_.string(), "uid-1", 40) + ".123.tmp", ReadBytes(whole));
   Manifest foreign = SomeManifest(50);
   foreign.job_uid = "uid-2";
-  ASSERT_TRUE(Write(FileFor(folder_.string(), "uid-1", 50), foreign, layout_, store_).ok());
-  fs::create_directories(FileFor(folder_.string(), "uid-1", 60));
+  ASSERT_TRUE(
+      Write(api::CheckpointFile(folder_.string(), "uid-1", 50), foreign, layout_, store_).ok());
+  fs::create_directories(api::CheckpointFile(folder_.string(), "uid-1", 60));
   const auto found = FindNewest(folder_.string(), "uid-1");
   ASSERT_TRUE(found.has_value());
   EXPECT_EQ(found->file, whole);
