@@ -274,6 +274,7 @@ class Worker final : public control::Parts {
 
   train::LeaseQueue* leases() override { return job_ ? job_->leases.get() : nullptr; }
   bool holds_state() const override { return holds_state_; }
+  bool settled() const override { return job_ && job_->driver->counts().settled; }
   bool refused() const { return refused_; }
 
   // For metrics; empty counts while nothing is built.
@@ -359,8 +360,11 @@ bool Worker::BuildJob(const proto::Assign& assign, Job& job, Unfit& unfit) {
   const int64_t batches = samples / batch + (samples % batch > 1 ? 1 : 0);
   gossip::Driver* const driver = job.driver.get();
   job.leases = std::make_unique<train::LeaseQueue>(train::LeaseQueueOptions{
-      .batches_per_data_epoch = batches, .seed = own_seed, .on_starved = [driver](bool starved) {
+      .batches_per_data_epoch = batches,
+      .seed = own_seed,
+      .on_starved = [this, driver](bool starved) {
         driver->SetBackToBack(starved);
+        if (starved) client_->Post([](control::Session& session) { session.OnWorkedOff(); });
       }});
   train::TrainerOptions options = TrainerOptionsOf(job.spec.training);
   options.on_step = [driver] { driver->NoteStep(); };

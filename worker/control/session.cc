@@ -31,6 +31,15 @@ void FillView(const gossip::View& view, proto::View& out) {
   }
 }
 
+void FillLeases(const std::vector<train::LeaseProgress>& leases,
+                google::protobuf::RepeatedPtrField<proto::LeaseProgress>& out) {
+  for (const train::LeaseProgress& lease : leases) {
+    proto::LeaseProgress& one = *out.Add();
+    one.set_lease(lease.lease);
+    one.set_batches_done(lease.batches_done);
+  }
+}
+
 proto::WorkerMessage ReturnMessage(const train::LeaseReturn& taken) {
   proto::WorkerMessage message;
   proto::LeaseReturn& out = *message.mutable_lease_return();
@@ -53,6 +62,7 @@ void Session::Send(const proto::WorkerMessage& message) {
 void Session::OnConnected() {
   connected_ = true;
   registered_ = false;
+  settled_ = false;  // what was said may not have arrived
   if (left_) return;
   proto::WorkerMessage message;
   proto::Register& registration = *message.mutable_register_();
@@ -66,11 +76,7 @@ void Session::OnConnected() {
   registration.set_holds_state(parts_.holds_state());
   if (admitted_) FillView(view_, *registration.mutable_view());
   if (train::LeaseQueue* leases = parts_.leases()) {
-    for (const train::LeaseProgress& lease : leases->Progress()) {
-      proto::LeaseProgress& out = *registration.add_leases();
-      out.set_lease(lease.lease);
-      out.set_batches_done(lease.batches_done);
-    }
+    FillLeases(leases->Progress(), *registration.mutable_leases());
   }
   Send(message);
 }
@@ -293,7 +299,8 @@ void Session::Tick(Time now) {
   if (due) asked_for_lease_ = false;
   const bool low = LeasesRunLow() && !asked_for_lease_;
   if (low) asked_for_lease_ = true;
-  if (!due && !low) return;
+  const bool news = HasNews() && (due || now - *reported_at_ >= kNewsInterval);
+  if (!due && !low && !news) return;
   reported_at_ = now;
   SendReport();
 }
@@ -308,18 +315,20 @@ bool Session::LeasesRunLow() {
   return unstarted <= 2 * used;
 }
 
+bool Session::HasNews() const {
+  return worked_off_ || (finishing_ && parts_.settled() != settled_);
+}
+
 void Session::SendReport() {
   proto::WorkerMessage message;
   proto::Report& report = *message.mutable_report();
   parts_.FillReport(report);
   if (train::LeaseQueue* leases = parts_.leases()) {
-    for (const train::LeaseProgress& lease : leases->Progress()) {
-      proto::LeaseProgress& out = *report.add_leases();
-      out.set_lease(lease.lease);
-      out.set_batches_done(lease.batches_done);
-    }
+    FillLeases(leases->Progress(), *report.mutable_leases());
     report.set_lease_batches_left(static_cast<double>(leases->unstarted()));
   }
+  worked_off_ = false;
+  settled_ = report.settled();
   Send(message);
 }
 

@@ -51,6 +51,7 @@ class Parts {
   // Null until built.
   virtual train::LeaseQueue* leases() = 0;
   virtual bool holds_state() const = 0;  // weights of the job are in memory
+  virtual bool settled() const = 0;      // as the next report will say it
 };
 
 struct SessionOptions {
@@ -87,8 +88,11 @@ class Session {
   void OnCheckpointWritten(const proto::CheckpointWritten& result);
   void OnFinalized(const proto::Finalized& result);
 
-  // Each second a report; sooner when the leases in hand will not last until the next one. Call it
-  // at least every kTickInterval.
+  // All leases are worked off: the hub may be waiting for the last of them.
+  void OnWorkedOff() { worked_off_ = true; }
+
+  // Each second a report; sooner when the leases in hand will not last until the next one, and when
+  // there is something that the hub may wait for. Call it at least every kTickInterval.
   void Tick(Time now);
 
   // SIGTERM: hand the leases back and say goodbye. Nothing is sent after it.
@@ -99,6 +103,7 @@ class Session {
 
   static constexpr Duration kReportInterval = 1s;
   static constexpr Duration kTickInterval = 20ms;
+  static constexpr Duration kNewsInterval = 20ms;  // from any report to one for the sake of news
 
  private:
   // What the hub asked for by id, and what was answered.
@@ -118,6 +123,8 @@ class Session {
   void SendBuilt();
   void SendReport();
   bool LeasesRunLow();
+  // Since the last report.
+  bool HasNews() const;
   // False when the request is known; what was answered to it is then said again.
   bool Begins(uint64_t id);
   void Answer(uint64_t id, const proto::WorkerMessage& message);
@@ -143,6 +150,8 @@ class Session {
   std::optional<Time> reported_at_;
   int64_t unstarted_before_ = 0;  // leased batches, at the tick before
   bool asked_for_lease_ = false;  // since the last one came, or the last regular report
+  bool worked_off_ = false;       // not reported yet
+  bool settled_ = false;          // as last reported
 };
 
 }  // namespace grapevine::control

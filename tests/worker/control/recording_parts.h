@@ -41,12 +41,16 @@ class RecordingParts : public Parts {
     Note("checkpoint {} {}", request.id(), request.path());
   }
   void Finalize(const proto::Finalize& request) override { Note("finalize {}", request.id()); }
-  void FillReport(proto::Report& report) override { report.set_steps(steps); }
+  void FillReport(proto::Report& report) override {
+    report.set_steps(steps);
+    report.set_settled(agrees);
+  }
   void Stop(const std::string& reason, bool refused) override {
     Note("{}: {}", refused ? "refused" : "stop", reason);
   }
   train::LeaseQueue* leases() override { return queue.get(); }
   bool holds_state() const override { return holds; }
+  bool settled() const override { return agrees; }
 
   // What was noted since the last call.
   std::vector<std::string> Take() { return std::exchange(told, {}); }
@@ -55,6 +59,7 @@ class RecordingParts : public Parts {
   std::unique_ptr<train::LeaseQueue> queue;
   int64_t steps = 0;
   bool holds = false;
+  bool agrees = false;
 
  protected:
   virtual void OnNote(const std::string&) {}

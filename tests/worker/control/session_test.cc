@@ -410,6 +410,65 @@ TEST_F(SessionTest, ReportsEarlyAndOnceWhenTheLeasesRunLow) {
   EXPECT_EQ(Reports(), 0);
 }
 
+TEST_F(SessionTest, ReportsAtOnceThatTheLeasesAreWorkedOff) {
+  Admit(7);
+  session_.OnMessage(LeaseMessage(11, 1));
+  session_.Tick(now_);
+  TrainOneBatch();
+  session_.Tick(now_ += Session::kTickInterval);  // for another lease, which does not come
+  Forget();
+  session_.OnWorkedOff();
+  session_.Tick(now_ += 1ms);
+  EXPECT_EQ(Reports(), 0) << "not so soon after the last";
+  session_.Tick(now_ += Session::kNewsInterval);
+  const auto report = SentOne().report();
+  ASSERT_EQ(report.leases_size(), 1);
+  EXPECT_EQ(report.leases(0).batches_done(), 1);
+  session_.Tick(now_ += Session::kNewsInterval);
+  EXPECT_EQ(Reports(), 0);
+}
+
+TEST_F(SessionTest, ReportsAtOnceThatItAgreesWithItsNeighboursAndThatItNoLongerDoes) {
+  Admit(7);
+  session_.OnMessage(FinishMessage());
+  session_.Tick(now_);
+  EXPECT_FALSE(SentOne().report().settled());
+  session_.Tick(now_ += Session::kNewsInterval);
+  EXPECT_EQ(Reports(), 0);
+  parts_.agrees = true;
+  session_.Tick(now_ += 1ms);
+  EXPECT_TRUE(SentOne().report().settled());
+  session_.Tick(now_ += Session::kNewsInterval);
+  EXPECT_EQ(Reports(), 0);
+  parts_.agrees = false;
+  session_.Tick(now_ += Session::kNewsInterval);
+  EXPECT_FALSE(SentOne().report().settled());
+}
+
+TEST_F(SessionTest, SaysOnANewStreamAgainThatItAgrees) {
+  Admit(7);
+  session_.OnMessage(FinishMessage());
+  parts_.agrees = true;
+  session_.Tick(now_);
+  EXPECT_EQ(Reports(), 1);
+  session_.OnDisconnected();
+  session_.OnConnected();
+  session_.OnMessage(AssignMessage(7));
+  Forget();
+  session_.Tick(now_ += Session::kNewsInterval);
+  EXPECT_EQ(Reports(), 1);
+}
+
+TEST_F(SessionTest, HoweverOftenItChangesItsMindReportsAreFew) {
+  Admit(7);
+  session_.OnMessage(FinishMessage());
+  for (int i = 0; i < 1000; ++i) {
+    parts_.agrees = !parts_.agrees;
+    session_.Tick(now_ += 1ms);
+  }
+  EXPECT_LE(Reports(), 1s / Session::kNewsInterval + 1);
+}
+
 TEST_F(SessionTest, SaysNothingBeforeItHasRegistered) {
   session_.Tick(now_);
   session_.OnConnected();
