@@ -16,10 +16,13 @@
 #include "worker/checkpoint/checkpoint.h"
 #include "worker/checkpoint/retention.h"
 #include "worker/control/topology_client.h"
+#include "worker/dataset/permutation.h"
 #include "worker/environment.h"
 #include "worker/errands.h"
 #include "worker/gossip/driver.h"
+#include "worker/member_report.h"
 #include "worker/metrics/worker_metrics.h"
+#include "worker/spec_options.h"
 #include "worker/train/trainer.h"
 #include "worker/transport/grpc/grpc_transport.h"
 
@@ -45,39 +48,6 @@ struct Job {
   std::unique_ptr<train::LeaseQueue> leases;
   std::unique_ptr<train::Trainer> trainer;
 };
-
-gossip::Encoding WireEncoding(api::Encoding encoding) {
-  switch (encoding) {
-    case api::Encoding::kFloat32:
-      return gossip::Encoding::kFloat32;
-    case api::Encoding::kBFloat16:
-      return gossip::Encoding::kBFloat16;
-    case api::Encoding::kInt8:
-      return gossip::Encoding::kInt8;
-  }
-  return gossip::Encoding::kFloat32;
-}
-
-dataset::Source SourceOf(const api::Dataset& spec) {
-  return {.name = api::ToString(spec.name),
-          .path = spec.path,
-          .shape = {spec.shape[0], spec.shape[1], spec.shape[2]},
-          .classes = spec.classes,
-          .samples = spec.samples};
-}
-
-train::TrainerOptions TrainerOptionsOf(const api::Training& training) {
-  const api::LearningRateSchedule& schedule = training.learning_rate_schedule;
-  return {.batch_size = training.batch_size,
-          .seed = static_cast<uint64_t>(training.seed),
-          .sgd = {.momentum = static_cast<float>(training.momentum),
-                  .weight_decay = static_cast<float>(training.weight_decay),
-                  .nesterov = training.nesterov},
-          .schedule = {.learning_rate = training.learning_rate,
-                       .warmup_data_epochs = schedule.warmup_epochs,
-                       .milestones = schedule.milestones,
-                       .factor = schedule.factor}};
-}
 
 // A job that can never run here, and why, as the hub's Unfit says it.
 struct Unfit {
@@ -188,9 +158,7 @@ class Worker final : public control::Parts {
     ChangeLog(log_).IgnoreError();
     job_->leases->Clear();
     baseline_.Clear();
-    proto::Report totals;
-    FillReport(totals);
-    baseline_ = totals;
+    grapevine::FillReport(CountsOf(*job_), /*baseline=*/{}, baseline_);
     job_->driver->SetIdentity(
         {.job_uid = job_->uid, .member = member, .layout_hash = job_->model->layout().hash});
     spdlog::info("registered, reached at {}", transport_.address());
@@ -264,7 +232,9 @@ class Worker final : public control::Parts {
         });
   }
 
-  void FillReport(proto::Report& report) override;
+  void FillReport(proto::Report& report) override {
+    if (job_) grapevine::FillReport(CountsOf(*job_), baseline_, report);
+  }
 
   void Stop(const std::string& reason, bool refused) override {
     spdlog::info("stop: {}", reason);
@@ -308,7 +278,9 @@ class Worker final : public control::Parts {
   }
 
   bool BuildJob(const proto::Assign& assign, Job& job, Unfit& unfit);
-  void FillExchanges(const gossip::GossipCounts& gossip, proto::Report& report) const;
+  PartCounts CountsOf(const Job& job) const {
+    return {job.trainer->counts(), job.driver->counts(), transport_.traffic()};
+  }
   void BeginCopy(const proto::Start& start);
   absl::Status Load(const proto::Start& start);
   absl::Status Write(const Job& job, const std::string& path, const proto::JobProgress& progress,
@@ -351,13 +323,10 @@ bool Worker::BuildJob(const proto::Assign& assign, Job& job, Unfit& unfit) {
   job.store = std::make_unique<store::ParameterStore>(layout.size, gossip::kChunkElements);
   const uint64_t own_seed = assign.member() * kLeaseSeedFactor + job.spec.training.seed;
   job.driver = std::make_unique<gossip::Driver>(
-      gossip::DriverOptions{.seed = own_seed,
-                            .policy = {.per_step = static_cast<double>(job.spec.exchange.per_step),
-                                       .encoding = WireEncoding(job.spec.exchange.encoding)}},
+      gossip::DriverOptions{.seed = own_seed, .policy = ExchangePolicyOf(job.spec.exchange)},
       transport_, *job.store, clock_);
-  const int64_t batch = job.spec.training.batch_size;
-  const int64_t samples = job.dataset->size(dataset::Split::kTrain);
-  const int64_t batches = samples / batch + (samples % batch > 1 ? 1 : 0);
+  const int64_t batches = dataset::BatchesPerDataEpoch(job.dataset->size(dataset::Split::kTrain),
+                                                       job.spec.training.batch_size);
   gossip::Driver* const driver = job.driver.get();
   job.leases = std::make_unique<train::LeaseQueue>(train::LeaseQueueOptions{
       .batches_per_data_epoch = batches,
@@ -454,45 +423,6 @@ proto::Finalized Worker::WriteFinal(const Job& job, const proto::Finalize& reque
     result.set_error(std::string(status.message()));
   }
   return result;
-}
-
-void Worker::FillReport(proto::Report& report) {
-  if (!job_) return;
-  const train::TrainerCounts trainer = job_->trainer->counts();
-  report.set_steps(trainer.steps - baseline_.steps());
-  report.set_samples(trainer.samples - baseline_.samples());
-  report.set_unleased_samples(trainer.unleased_samples - baseline_.unleased_samples());
-  report.set_loss(trainer.loss);
-  report.set_learning_rate(trainer.learning_rate);
-  report.set_samples_per_second(trainer.samples_per_second);
-  report.set_trainer_seconds(trainer.trainer_seconds - baseline_.trainer_seconds());
-  report.set_blocked_seconds(trainer.blocked_seconds - baseline_.blocked_seconds());
-  report.set_staleness_sum(trainer.staleness_sum - baseline_.staleness_sum());
-  FillExchanges(job_->driver->counts(), report);
-  const transport::Traffic traffic = transport_.traffic();
-  report.set_bytes_sent(traffic.bytes_sent - baseline_.bytes_sent());
-  report.set_bytes_received(traffic.bytes_received - baseline_.bytes_received());
-}
-
-void Worker::FillExchanges(const gossip::GossipCounts& gossip, proto::Report& report) const {
-  const proto::ExchangeCounts& before = baseline_.exchanges();
-  proto::ExchangeCounts& exchanges = *report.mutable_exchanges();
-  exchanges.set_completed(gossip.begun.completed - before.completed());
-  exchanges.set_busy(gossip.begun.busy - before.busy());
-  exchanges.set_refused(gossip.begun.refused - before.refused());
-  exchanges.set_timed_out(gossip.begun.timed_out - before.timed_out());
-  exchanges.set_torn(gossip.begun.torn - before.torn());
-  for (int b = 0; b < api::kExchangeBuckets; ++b) {
-    const bool had = b < baseline_.exchange_seconds_buckets_size();
-    const uint64_t counted = had ? baseline_.exchange_seconds_buckets(b) : 0;
-    report.add_exchange_seconds_buckets(gossip.begun.seconds[b] - counted);
-  }
-  report.set_exchange_seconds_max(gossip.begun.seconds_max);
-  report.set_peer_distance(gossip.peer_distance);
-  report.set_weights_norm(gossip.weights_norm);
-  report.set_view_epoch(gossip.view_epoch);
-  report.set_settled(gossip.settled);
-  report.set_seen_exchanges(gossip.completed - baseline_.seen_exchanges());
 }
 
 metrics::WorkerCounts Worker::Counts() const {

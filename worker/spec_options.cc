@@ -1,0 +1,46 @@
+#include "worker/spec_options.h"
+
+namespace grapevine {
+namespace {
+
+gossip::Encoding WireEncoding(api::Encoding encoding) {
+  switch (encoding) {
+    case api::Encoding::kFloat32:
+      return gossip::Encoding::kFloat32;
+    case api::Encoding::kBFloat16:
+      return gossip::Encoding::kBFloat16;
+    case api::Encoding::kInt8:
+      return gossip::Encoding::kInt8;
+  }
+  return gossip::Encoding::kFloat32;
+}
+
+}  // namespace
+
+dataset::Source SourceOf(const api::Dataset& spec) {
+  return {.name = api::ToString(spec.name),
+          .path = spec.path,
+          .shape = {spec.shape[0], spec.shape[1], spec.shape[2]},
+          .classes = spec.classes,
+          .samples = spec.samples};
+}
+
+train::TrainerOptions TrainerOptionsOf(const api::Training& training) {
+  const api::LearningRateSchedule& schedule = training.learning_rate_schedule;
+  return {.batch_size = training.batch_size,
+          .seed = static_cast<uint64_t>(training.seed),
+          .sgd = {.momentum = static_cast<float>(training.momentum),
+                  .weight_decay = static_cast<float>(training.weight_decay),
+                  .nesterov = training.nesterov},
+          .schedule = {.learning_rate = training.learning_rate,
+                       .warmup_data_epochs = schedule.warmup_epochs,
+                       .milestones = schedule.milestones,
+                       .factor = schedule.factor}};
+}
+
+gossip::ExchangePolicy ExchangePolicyOf(const api::ExchangeSpec& exchange) {
+  return {.per_step = static_cast<double>(exchange.per_step),
+          .encoding = WireEncoding(exchange.encoding)};
+}
+
+}  // namespace grapevine

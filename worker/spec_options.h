@@ -1,0 +1,15 @@
+#pragma once
+
+#include "operator/api/training_job.h"
+#include "worker/dataset/dataset.h"
+#include "worker/gossip/exchange_policy.h"
+#include "worker/train/trainer.h"
+
+namespace grapevine {
+
+// What a job's spec asks of each part, in that part's own words.
+dataset::Source SourceOf(const api::Dataset& spec);
+train::TrainerOptions TrainerOptionsOf(const api::Training& training);
+gossip::ExchangePolicy ExchangePolicyOf(const api::ExchangeSpec& exchange);
+
+}  // namespace grapevine
