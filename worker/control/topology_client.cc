@@ -108,6 +108,7 @@ class TopologyClient::Thread {
   ::grpc::Status status_;
   bool reading_ = false;
   bool writing_ = false;
+  bool half_closed_ = false;  // nothing is written any more
   int attempt_ = 0;
   Time retry_at_{};
   std::mt19937_64 rng_{std::random_device()()};
@@ -128,7 +129,7 @@ void TopologyClient::Thread::Run() {
     const Time now = clock_.Now();
     if (Ending(now)) break;
     if (state_ == State::kIdle && now >= retry_at_) Dial();
-    if (state_ == State::kOpen) session_.Tick(now);
+    if (state_ == State::kOpen && !half_closed_) session_.Tick(now);
     WriteNext();
     void* tag = nullptr;
     bool ok = false;
@@ -140,11 +141,18 @@ void TopologyClient::Thread::Run() {
   Drain();
 }
 
-// Ends once what was said is written, or nobody is there to hear it, or it takes too long.
+// Ends once what was said has arrived, or nobody is there to hear it, or it takes too long. A
+// cancelled stream loses what the hub has not read yet, so it is the hub that ends it.
 bool TopologyClient::Thread::Ending(Time now) {
   MutexLock lock(mutex_);
   if (!ending_) return false;
-  return state_ != State::kOpen || outbox_.empty() || now >= end_by_;
+  if (stream_ == nullptr || state_ == State::kConnecting || now >= end_by_) return true;
+  if (state_ == State::kOpen && outbox_.empty() && !half_closed_) {
+    half_closed_ = true;
+    writing_ = true;
+    stream_->WritesDone(ToTag(kWritten));
+  }
+  return false;
 }
 
 void TopologyClient::Thread::RunPosted() {
@@ -163,7 +171,7 @@ void TopologyClient::Thread::Dial() {
 }
 
 void TopologyClient::Thread::WriteNext() {
-  if (state_ != State::kOpen || writing_ || outbox_.empty()) return;
+  if (state_ != State::kOpen || writing_ || half_closed_ || outbox_.empty()) return;
   writing_ = true;
   stream_->Write(outbox_.front(), ToTag(kWritten));
 }
@@ -191,7 +199,7 @@ void TopologyClient::Thread::OnEvent(Tag tag, bool ok) {
       return stream_->Read(&read_, ToTag(kRead));
     case kWritten:
       writing_ = false;
-      if (!outbox_.empty()) outbox_.pop_front();
+      if (!half_closed_) outbox_.pop_front();
       // Also one that came through: a stream that is breaking waits for it.
       if (!ok || state_ != State::kOpen) Break();
       return;
@@ -227,10 +235,7 @@ void TopologyClient::Thread::Drain() {
     ended_ = true;
   }
   alarm_.Cancel();
-  if (call_ != nullptr) {
-    if (state_ == State::kOpen && !writing_) stream_->WritesDone(ToTag(kWritten));
-    call_->TryCancel();
-  }
+  if (call_ != nullptr) call_->TryCancel();
   queue_.Shutdown();
   void* tag = nullptr;
   bool ok = false;

@@ -25,7 +25,7 @@ class TopologyClient {
   void Start();
   // Runs `work(session)` soon on the control thread, in order. From any thread; dropped after Stop.
   void Post(std::function<void(Session&)> work);
-  // Sends what the session has said, at most until `deadline`, then closes the stream and ends the
+  // Waits until the hub has heard what the session has said, at most until `deadline`, and ends the
   // thread.
   void Stop(Time deadline);
 
