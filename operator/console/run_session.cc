@@ -166,8 +166,10 @@ void RunSession::TellChanges(Time now) {
   const size_t evaluations = stats_.evaluations.size();
   for (size_t i = std::min(evaluations_told_, evaluations); i < evaluations; ++i) {
     const topology::Evaluation& found = stats_.evaluations[i];
-    Say(now, fmt::format("accuracy {:.2f}% loss {:.4f} at data epoch {:.2f} (member {})",
-                         found.accuracy * 100, found.loss, found.data_epochs, found.member));
+    // On the screen it would crowd out what happened, and the latest has its place above.
+    news_.push_back(Stamped(
+        now, fmt::format("accuracy {:.2f}% loss {:.4f} at data epoch {:.2f} (member {})",
+                         found.accuracy * 100, found.loss, found.data_epochs, found.member)));
   }
   evaluations_told_ = evaluations;
   if (stats_.stage != stage_told_) {
@@ -176,8 +178,12 @@ void RunSession::TellChanges(Time now) {
   }
 }
 
+std::string RunSession::Stamped(Time now, const std::string& text) const {
+  return fmt::format("{:6.1f}s  {}", Elapsed(now), text);
+}
+
 void RunSession::Say(Time now, const std::string& text) {
-  const std::string line = fmt::format("{:6.1f}s  {}", Elapsed(now), text);
+  const std::string line = Stamped(now, text);
   news_.push_back(line);
   events_.push_back(line);
   if (events_.size() > kMaxEvents) events_.erase(events_.begin());

@@ -61,6 +61,8 @@ class RunSession {
     std::set<std::string> pods;  // hit
   };
 
+  std::string Stamped(Time now, const std::string& text) const;
+  // On the screen and as news.
   void Say(Time now, const std::string& text);
   void FireDue(Time now);
   // False when there is nobody to hit yet.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <deque>
 
 #include "fmt/format.h"
 
@@ -10,6 +11,8 @@ namespace {
 
 constexpr int kBarMargin = 26;  // columns beside the bar: percent and remaining time
 constexpr int kMinEventLines = 4;
+constexpr size_t kEventIndent = 9;  // an event's time stands before its text
+constexpr int kMinWrapped = 20;     // in a window of fewer columns events are cut off
 constexpr int kMemberColumns = 65;  // of a member's line, without its pod's name
 
 std::string Clock(double seconds) {
@@ -63,6 +66,27 @@ void AddMembers(const RunView& view, int width, int room, std::vector<Line>& lin
   }
 }
 
+// The newest events in at most `room` lines; what is too wide goes on in the next one, under the
+// text.
+void AddEvents(const RunView& view, int width, int room, std::vector<Line>& lines) {
+  std::deque<std::string> shown;
+  for (auto event = view.events.rbegin();
+       event != view.events.rend() && static_cast<int>(shown.size()) < room; ++event) {
+    std::vector<std::string> parts{*event};
+    while (static_cast<int>(parts.back().size()) > width && width >= kMinWrapped) {
+      const size_t space = parts.back().rfind(' ', width);
+      const bool at_word = space != std::string::npos && space > kEventIndent;
+      std::string rest(kEventIndent, ' ');
+      rest += parts.back().substr(at_word ? space + 1 : width);
+      parts.back().resize(at_word ? space : width);
+      parts.push_back(std::move(rest));
+    }
+    shown.insert(shown.begin(), parts.begin(), parts.end());
+  }
+  while (static_cast<int>(shown.size()) > std::max(0, room)) shown.pop_front();
+  for (std::string& text : shown) lines.push_back({std::move(text)});
+}
+
 }  // namespace
 
 std::vector<Line> Render(const RunView& view, int width, int height) {
@@ -87,11 +111,7 @@ std::vector<Line> Render(const RunView& view, int width, int height) {
   const int events = std::min<int>(kMinEventLines, static_cast<int>(view.events.size()));
   AddMembers(view, width, std::max(1, height - fixed - events), lines);
   lines.push_back({""});
-  const int room = height - static_cast<int>(lines.size()) - 1;
-  const int count = std::clamp(static_cast<int>(view.events.size()), 0, std::max(0, room));
-  for (size_t i = view.events.size() - count; i < view.events.size(); ++i) {
-    lines.push_back({view.events[i]});
-  }
+  AddEvents(view, width, height - static_cast<int>(lines.size()) - 1, lines);
   while (static_cast<int>(lines.size()) < height - 1) lines.push_back({""});
   lines.push_back({"+ more  - fewer  k kill  s slow  q stop", Line::Style::kFaint});
   if (static_cast<int>(lines.size()) > height) lines.resize(std::max(0, height));

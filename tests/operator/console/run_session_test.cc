@@ -9,6 +9,7 @@ namespace {
 using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::Not;
 using topology::JobStats;
 using topology::Stage;
 
@@ -173,6 +174,17 @@ TEST_F(RunSessionTest, FiresNothingOnceTheModelsMeetOrAStopIsAsked) {
   stopping.RequestStop(kStart);
   stopping.Turn(kStart + 6s, Training(4, 0.5), With(api::kRunning));
   EXPECT_THAT(calls_, ElementsAre("stop"));
+}
+
+TEST_F(RunSessionTest, EvaluationsAreNewsAndTheLatestIsOnTheScreen) {
+  RunSession session = Session("");
+  JobStats stats = Training(2, 0.1);
+  stats.evaluations.push_back({.member = 1, .loss = 0.5, .accuracy = 0.75});
+  session.Turn(kStart, stats, With(api::kRunning));
+  EXPECT_THAT(session.TakeNews(), Contains(HasSubstr("accuracy 75.00% loss 0.5000")));
+  const RunView view = session.View(kStart);
+  EXPECT_EQ(view.accuracy, 0.75);
+  EXPECT_THAT(view.events, Not(Contains(HasSubstr("accuracy"))));
 }
 
 TEST_F(RunSessionTest, TellsEachChangeOnce) {

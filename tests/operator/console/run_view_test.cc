@@ -48,6 +48,15 @@ TEST(Render, ShowsEachMemberAndTheJob) {
   EXPECT_THAT(text, HasSubstr("q stop"));
 }
 
+TEST(Render, CarriesAnEventThatIsTooWideOnToTheNextLine) {
+  RunView view = Example(1, 3);
+  view.events.push_back("  12.0s  member 1 left: its pod is being deleted");
+  const std::string text = Joined(Render(view, 40, 24));
+  EXPECT_THAT(text, HasSubstr("event number 2\n"
+                              "  12.0s  member 1 left: its pod is being\n"
+                              "         deleted\n"));
+}
+
 TEST(Render, FitsAnyWindow) {
   for (int members : {0, 1, 6, 100}) {
     for (int events : {0, 3, 50}) {
