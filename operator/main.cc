@@ -1,11 +1,13 @@
 // grapevine: `grapevine run` is the operator on this machine: the same reconciler and hub as in a
 // cluster, over an API server in memory and pods that are child processes.
 
+#include <fcntl.h>
 #include <signal.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <cstdio>
+#include <deque>
 #include <filesystem>
 #include <fstream>
 #include <thread>
@@ -278,9 +280,8 @@ absl::Status LocalOperator::Scale(int replicas) {
   if (!job.ok()) return job.status();
   const api::Workers& workers = job->spec.workers;
   if (replicas < workers.min_replicas || replicas > workers.max_replicas) {
-    return absl::InvalidArgumentError(
-        fmt::format("{} workers: allowed is spec.workers.minReplicas {} to maxReplicas {}",
-                    replicas, workers.min_replicas, workers.max_replicas));
+    return absl::InvalidArgumentError(fmt::format("allowed is minReplicas {} to maxReplicas {}",
+                                                  workers.min_replicas, workers.max_replicas));
   }
   return Change(
       [replicas](nlohmann::json& object) { object["spec"]["workers"]["replicas"] = replicas; });
@@ -325,21 +326,28 @@ std::vector<metrics::JobSample> LocalOperator::Sample() {
 // What the person sees: a screen on a terminal, lines elsewhere.
 class Display {
  public:
-  // The screen hides what is written to standard error, so that goes to a file.
+  // Standard error would disturb the screen, so it goes to a file meanwhile.
   explicit Display(const std::string& log_folder) : terminal_(console::Terminal::Open()) {
     if (terminal_ == nullptr) return;
     const std::string path = log_folder + "/grapevine.log";
-    if (std::freopen(path.c_str(), "a", stderr) == nullptr) terminal_.reset();
+    const int log = open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+    if (log < 0) {
+      terminal_.reset();
+      return;
+    }
+    standard_error_ = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    dup2(log, STDERR_FILENO);
+    close(log);
   }
 
   void Show(console::RunSession& session, Time now) {
+    TellNews(session);
     if (terminal_ != nullptr) {
       while (const auto key = terminal_->ReadKey()) session.OnKey(*key, now);
       if (now - drawn_ >= kDrawEvery) terminal_->Draw(session.View(now));
       if (now - drawn_ >= kDrawEvery) drawn_ = now;
       return;
     }
-    for (const std::string& line : session.TakeNews()) fmt::print("{}\n", line);
     if (now - drawn_ >= kProgressEvery) {
       fmt::print("{}\n", console::ProgressLine(session.View(now)));
       drawn_ = now;
@@ -349,12 +357,32 @@ class Display {
 
   // Gives the terminal back and leaves the last events on it.
   void Close(console::RunSession& session) {
+    TellNews(session);
     terminal_.reset();
-    for (const std::string& line : session.TakeNews()) fmt::print("{}\n", line);
+    if (standard_error_ >= 0) {
+      dup2(standard_error_, STDERR_FILENO);
+      close(standard_error_);
+    }
+    for (const std::string& line : last_news_) fmt::print("{}\n", line);
   }
 
  private:
+  void TellNews(console::RunSession& session) {
+    for (const std::string& line : session.TakeNews()) {
+      if (terminal_ == nullptr) {
+        fmt::print("{}\n", line);
+        continue;
+      }
+      last_news_.push_back(line);
+      if (last_news_.size() > kNewsLeft) last_news_.pop_front();
+    }
+  }
+
+  static constexpr size_t kNewsLeft = 20;
+
   std::unique_ptr<console::Terminal> terminal_;
+  int standard_error_ = -1;  // the person's, while the screen is theirs
+  std::deque<std::string> last_news_;
   Time drawn_{};
 };
 
@@ -378,6 +406,15 @@ void Watch(LocalOperator& local, console::RunSession& session, Display& display,
   }
 }
 
+// `folder` is of one run.
+bool HasCheckpoint(const std::filesystem::path& folder) {
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(folder, error)) {
+    if (entry.path().extension() == ".safetensors") return true;
+  }
+  return false;
+}
+
 void Summarise(const console::Outcome& outcome, const std::string& log_folder) {
   const nlohmann::json report = console::ReportJson(outcome);
   const auto number = [](const nlohmann::json& value, double scale, const char* unit) {
@@ -395,7 +432,11 @@ void Summarise(const console::Outcome& outcome, const std::string& log_folder) {
   for (const console::EventRecord& event : outcome.events) {
     if (!event.at) fmt::print("never fired: {}\n", event.what);
   }
-  fmt::print("logs in {}; --resume {} goes on from its checkpoint\n", log_folder, outcome.uid);
+  fmt::print("logs in {}\n", log_folder);
+  if (outcome.state != "Succeeded" &&
+      HasCheckpoint(std::filesystem::path(log_folder).parent_path())) {
+    fmt::print("--resume {} goes on from its checkpoint\n", outcome.uid);
+  }
 }
 
 absl::Status CheckScript(const std::vector<console::ScriptedEvent>& script,
@@ -420,7 +461,7 @@ absl::StatusOr<std::string> ChooseUid(const std::string& resume, const std::stri
     return uid;
   }
   const bool plain = resume.find('/') == std::string::npos && resume != "." && resume != "..";
-  if (!plain || !std::filesystem::is_directory(std::filesystem::path(checkpoints) / resume)) {
+  if (!plain || !HasCheckpoint(std::filesystem::path(checkpoints) / resume)) {
     return absl::InvalidArgumentError(fmt::format(
         "--resume {}: allowed is the uid of a run with checkpoints in {}", resume, checkpoints));
   }
