@@ -57,9 +57,8 @@ bool IsAlive(pid_t pid) {
 RunProcess::RunProcess(std::vector<std::string> arguments) {
   std::string pattern = testing::TempDir() + "/grapevine_run_XXXXXX";
   folder_ = mkdtemp(pattern.data());
-  arguments.insert(arguments.begin(), {GRAPEVINE_BINARY, "run"});
-  arguments.insert(arguments.end(), {"--report", folder_ / "report.json", "--set",
-                                     "checkpoint.path=" + (folder_ / "checkpoints").string()});
+  arguments.insert(arguments.begin(), {GRAPEVINE_BINARY, "run", "--report", folder_ / "report.json",
+                                       "--set", "checkpoint.path=" + checkpoints()});
   std::vector<char*> argv;
   for (std::string& argument : arguments) argv.push_back(argument.data());
   argv.push_back(nullptr);
@@ -116,8 +115,15 @@ bool RunProcess::WaitForWorkers(size_t count) const {
   return Eventually([&] { return Workers().size() == count; });
 }
 
-bool RunProcess::WaitForOutput(const std::string& text) const {
-  return Eventually([&] { return Output().find(text) != std::string::npos; });
+bool RunProcess::WaitForOutput(const std::string& text, int times) const {
+  return Eventually([&] {
+    const std::string output = Output();
+    int found = 0;
+    for (size_t at = output.find(text); at != std::string::npos; at = output.find(text, at + 1)) {
+      ++found;
+    }
+    return found >= times;
+  });
 }
 
 std::string RunProcess::Output() const {

@@ -30,13 +30,14 @@ class RunProcess {
   std::vector<pid_t> Workers() const;
   // Waits until there are `count` of them.
   bool WaitForWorkers(size_t count) const;
-  // Waits until its output has `text`; false when it ended or nothing came for a minute.
-  bool WaitForOutput(const std::string& text) const;
+  // Waits until its output has `text` so many times; false when that took more than a minute.
+  bool WaitForOutput(const std::string& text, int times = 1) const;
 
   // Standard output and error so far.
   std::string Output() const;
   nlohmann::json Report() const;
-  const std::filesystem::path& folder() const { return folder_; }
+  // Where it writes checkpoints, unless the arguments say otherwise.
+  std::string checkpoints() const { return folder_ / "checkpoints"; }
 
  private:
   std::filesystem::path folder_;

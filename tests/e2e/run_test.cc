@@ -72,15 +72,58 @@ TEST(Run, AnEventThatNeverCameDueIsListedAndMakesExitOne) {
 }
 
 TEST(Run, InterruptOnceStopsInOrderAndResumeGoesOn) {
-  RunProcess run(Digits(2, 100000));
-  ASSERT_TRUE(run.WaitForOutput("joined")) << run.Output();
+  const int epochs = Short() ? 200 : 1000;
+  RunProcess run(Digits(2, epochs));
+  ASSERT_TRUE(run.WaitForOutput("at data epoch")) << run.Output();
   run.Signal(SIGINT);
-  EXPECT_EQ(run.Wait(), 130) << run.Output();
+  ASSERT_EQ(run.Wait(), 130) << run.Output();
   const auto report = run.Report();
   EXPECT_EQ(report["state"], "Stopped");
   const std::string checkpoint = report["final_checkpoint"];
-  ASSERT_TRUE(std::filesystem::exists(checkpoint)) << checkpoint;
+  ASSERT_TRUE(std::filesystem::exists(checkpoint)) << run.Output();
   EXPECT_TRUE(run.Workers().empty());
+
+  RunProcess rest(Digits(2, epochs) +
+                  std::vector<std::string>{"--resume", report["uid"], "--set",
+                                           "checkpoint.path=" + run.checkpoints()});
+  ASSERT_EQ(rest.Wait(), 0) << rest.Output();
+  const auto whole = rest.Report();
+  EXPECT_EQ(whole["state"], "Succeeded");
+  EXPECT_EQ(whole["uid"], report["uid"]);
+  EXPECT_EQ(whole["samples"], 1437 * epochs);
+  int64_t trained = 0;
+  for (const auto& member : whole["per_member"]) trained += member["samples"].get<int64_t>();
+  EXPECT_GE(trained, 1437 * epochs - report["samples"].get<int64_t>());
+  EXPECT_LT(trained, 1437 * epochs);
+}
+
+TEST(Run, WithoutACheckpointThereIsNothingToResume) {
+  RunProcess run(Digits(2, 100000));
+  ASSERT_TRUE(run.WaitForOutput("members")) << run.Output();
+  run.Signal(SIGKILL);
+  run.Wait();
+  const std::filesystem::directory_iterator runs(run.checkpoints());
+  ASSERT_NE(runs, std::filesystem::directory_iterator());
+  const std::string uid = runs->path().filename();
+  RunProcess rest(
+      Digits(2, 100000) +
+      std::vector<std::string>{"--resume", uid, "--set", "checkpoint.path=" + run.checkpoints()});
+  EXPECT_EQ(rest.Wait(), 2) << rest.Output();
+  EXPECT_THAT(rest.Output(), HasSubstr("--resume " + uid));
+}
+
+TEST(Run, EveryWorkerThatWasPausedComesBack) {
+  RunProcess run(Digits(4, 100000));
+  ASSERT_TRUE(run.WaitForOutput("member 4")) << run.Output();
+  std::vector<pid_t> paused = run.Workers();
+  paused.resize(3);
+  for (const pid_t worker : paused) kill(worker, SIGSTOP);
+  EXPECT_TRUE(run.WaitForOutput(" lost: ", 3)) << run.Output();
+  for (const pid_t worker : paused) kill(worker, SIGCONT);
+  EXPECT_TRUE(run.WaitForOutput("member 7")) << run.Output();
+  run.Signal(SIGINT);
+  EXPECT_EQ(run.Wait(), 130) << run.Output();
+  EXPECT_EQ(run.Report()["members"]["lost"], 3);
 }
 
 TEST(Run, InterruptTwiceStopsAtOnce) {
@@ -144,6 +187,9 @@ INSTANTIATE_TEST_SUITE_P(
         BadInput{"ScaleOutOfBounds",
                  Digits(2, 3) + std::vector<std::string>{"--events", "50%:scale=999"},
                  {"--events", "scale=999", "maxReplicas"}},
+        BadInput{"UnknownRunToResume",
+                 Digits(1, 1) + std::vector<std::string>{"--resume", "no-such-uid"},
+                 {"--resume no-such-uid", "checkpoints"}},
         BadInput{"NoSuchFile", {"/nonexistent/job.yaml"}, {"/nonexistent/job.yaml"}},
         BadInput{"NoDataset",
                  {GRAPEVINE_SOURCE_DIR "/examples/mnist-lenet5.yaml", "--dataset-path",
