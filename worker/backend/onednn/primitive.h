@@ -6,6 +6,7 @@
 #include <unordered_map>
 #include <utility>
 
+#include "operator/base/check.h"
 #include "worker/backend/onednn/memory.h"
 
 // What the operations that run oneDNN primitives share. Included by sources of this folder alone.
@@ -55,8 +56,7 @@ inline dnnl::primitive_attr UserScratchpad(bool relu = false) {
 class Call {
  public:
   Call() = default;
-  template <typename PrimitiveDesc>
-  Call(const dnnl::primitive& primitive, const PrimitiveDesc& desc, Device& device,
+  Call(const dnnl::primitive& primitive, const dnnl::primitive_desc_base& desc, Device& device,
        std::unordered_map<int, dnnl::memory> arguments)
       : device_(&device), primitive_(primitive), arguments_(std::move(arguments)) {
     const dnnl::memory::desc scratchpad = desc.scratchpad_desc();
@@ -111,6 +111,7 @@ class Weights {
   }
 
   void Load(std::span<const std::span<const float>> parameters) {
+    GRAPEVINE_CHECK(parameters.size() == (bias ? 2 : 1));
     plain_.set_data_handle(const_cast<float*>(parameters[0].data()));  // a source
     load_.Run();
     if (load_backward_) load_backward_->Run();
@@ -121,6 +122,7 @@ class Weights {
   }
 
   void ReadGradients(std::span<const std::span<float>> gradients) {
+    GRAPEVINE_CHECK(gradients.size() == (bias ? 2 : 1));
     plain_.set_data_handle(gradients[0].data());
     read_.Run();
     if (bias) {
