@@ -35,13 +35,16 @@ endfunction()
 
 # grapevine_test(operator_graph_test SOURCES graph_test.cc DEPS operator_graph LABELS slow)
 # One binary per folder of tests; ctest runs each case as a test of its own, in parallel.
+# Tests are compiled for quick building (what they test is optimised in full) and share one precompiled
+# header, tests_main's.
 function(grapevine_test name)
   cmake_parse_arguments(PARSE_ARGV 1 ARG "" "TIMEOUT" "SOURCES;DEPS;LABELS")
   if(NOT ARG_TIMEOUT)
     set(ARG_TIMEOUT 120)
   endif()
   add_executable(${name} ${ARG_SOURCES})
-  target_link_libraries(${name} PRIVATE ${ARG_DEPS} grapevine_flags GTest::gmock GTest::gtest_main)
+  target_link_libraries(${name} PRIVATE ${ARG_DEPS} tests_main)
+  target_precompile_headers(${name} REUSE_FROM tests_main)
   gtest_discover_tests(${name} DISCOVERY_TIMEOUT 60
     PROPERTIES TIMEOUT ${ARG_TIMEOUT} LABELS "${ARG_LABELS}")
 endfunction()
