@@ -9,6 +9,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"
+#include "spdlog/formatter.h"
 #include "spdlog/spdlog.h"
 
 namespace grapevine {
