@@ -31,7 +31,6 @@
 #include "operator/metrics/operator_metrics.h"
 #include "operator/topology/hub.h"
 #include "operator/training_job/training_job_reconciler.h"
-#include "spdlog/spdlog.h"
 
 namespace grapevine {
 namespace {

@@ -11,7 +11,6 @@
 #include "fmt/format.h"
 #include "operator/api/validation.h"
 #include "operator/base/log.h"
-#include "spdlog/spdlog.h"
 #include "worker/backend/onednn/onednn_backend.h"
 #include "worker/checkpoint/checkpoint.h"
 #include "worker/checkpoint/retention.h"
@@ -145,7 +144,7 @@ class Worker final : public control::Parts {
           session.OnBuilt(job->uid, built);
         });
       } else {
-        spdlog::error("{}: {}", unfit.reason, unfit.message);
+        LogError("{}: {}", unfit.reason, unfit.message);
         client_->Post([uid = assign.job_uid(), unfit](control::Session& session) {
           session.OnUnfit(uid, unfit.reason, unfit.message);
         });
@@ -161,7 +160,7 @@ class Worker final : public control::Parts {
     grapevine::FillReport(CountsOf(*job_), /*baseline=*/{}, baseline_);
     job_->driver->SetIdentity(
         {.job_uid = job_->uid, .member = member, .layout_hash = job_->model->layout().hash});
-    spdlog::info("registered, reached at {}", transport_.address());
+    LogInfo("registered, reached at {}", transport_.address());
   }
 
   void Begin(const proto::Start& start) override {
@@ -169,14 +168,14 @@ class Worker final : public control::Parts {
     if (start.from() == proto::Start::FROM_COPY) return BeginCopy(start);
     const absl::Status status = Load(start);
     holds_state_ = holds_state_ || status.ok();
-    spdlog::info("start {}: {}", proto::Start::From_Name(start.from()),
-                 status.ok() ? "done" : std::string(status.message()));
+    LogInfo("start {}: {}", proto::Start::From_Name(start.from()),
+            status.ok() ? "done" : std::string(status.message()));
     client_->Post([status](control::Session& session) { session.OnStarted(status, 0); });
   }
 
   void SetView(const gossip::View& view) override {
-    spdlog::info("view of epoch {}: {} with {} neighbours", view.epoch,
-                 view.side == gossip::Side::kActive ? "active" : "passive", view.neighbours.size());
+    LogInfo("view of epoch {}: {} with {} neighbours", view.epoch,
+            view.side == gossip::Side::kActive ? "active" : "passive", view.neighbours.size());
     job_->driver->SetView(view);
   }
 
@@ -185,12 +184,12 @@ class Worker final : public control::Parts {
   }
 
   void Train() override {
-    spdlog::info("training");
+    LogInfo("training");
     job_->trainer->Resume();
   }
 
   void Finish() override {
-    spdlog::info("finish: no more gradients");
+    LogInfo("finish: no more gradients");
     job_->trainer->Pause();
     job_->driver->Finish();
   }
@@ -237,7 +236,7 @@ class Worker final : public control::Parts {
   }
 
   void Stop(const std::string& reason, bool refused) override {
-    spdlog::info("stop: {}", reason);
+    LogInfo("stop: {}", reason);
     refused_ = refused;
     kill(getpid(), kSignalDone);
   }
@@ -338,7 +337,7 @@ bool Worker::BuildJob(const proto::Assign& assign, Job& job, Unfit& unfit) {
   train::TrainerOptions options = TrainerOptionsOf(job.spec.training);
   options.on_step = [driver] { driver->NoteStep(); };
   options.on_failure = [this](const absl::Status& status) {
-    spdlog::error("training came to nothing: {}", std::string(status.message()));
+    LogError("training came to nothing: {}", std::string(status.message()));
     client_->Post([this, status](control::Session& session) {
       session.Leave(std::string(status.message()));
       Stop(std::string(status.message()), /*refused=*/true);
@@ -380,8 +379,8 @@ void Worker::BeginCopy(const proto::Start& start) {
   holds_state_ = false;
   job_->driver->CopyState(donors, [this, begun, job = job_.get()](const absl::Status& status) {
     const double seconds = ToSeconds(clock_.Now() - begun);
-    spdlog::info("copy of a donor's state: {} after {:.3f} s",
-                 status.ok() ? "done" : std::string(status.message()), seconds);
+    LogInfo("copy of a donor's state: {} after {:.3f} s",
+            status.ok() ? "done" : std::string(status.message()), seconds);
     client_->Post([this, job, status, seconds](control::Session& session) {
       if (job_.get() == job) holds_state_ = status.ok();
       session.OnStarted(status, seconds);
@@ -396,9 +395,9 @@ absl::Status Worker::Write(const Job& job, const std::string& path,
       checkpoint::Write(path, ManifestOf(job, progress), job.model->layout(), weights);
   if (status.ok()) {
     checkpoint::Retain(job.spec.checkpoint.path, job.uid, job.spec.checkpoint.keep);
-    spdlog::info("checkpoint {}", path);
+    LogInfo("checkpoint {}", path);
   } else {
-    spdlog::error("checkpoint {}: {}", path, std::string(status.message()));
+    LogError("checkpoint {}: {}", path, std::string(status.message()));
   }
   return status;
 }
@@ -438,7 +437,7 @@ metrics::WorkerCounts Worker::Counts() const {
 }
 
 int Fail(const absl::Status& status) {
-  spdlog::error("{}", std::string(status.message()));
+  LogError("{}", std::string(status.message()));
   return status.code() == absl::StatusCode::kInvalidArgument ? 2 : 1;
 }
 
@@ -460,8 +459,8 @@ int Work(const Environment& environment, const LogOptions& log, const sigset_t& 
                                               .address = (*transport)->address()}},
                                  worker, clock);
   worker.SetClient(&client);
-  spdlog::info("peers at {}, metrics on port {}, hub {}", (*transport)->address(),
-               (*metrics)->port(), environment.hub);
+  LogInfo("peers at {}, metrics on port {}, hub {}", (*transport)->address(), (*metrics)->port(),
+          environment.hub);
   client.Start();
   int signal = 0;
   sigwait(&signals, &signal);

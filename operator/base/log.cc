@@ -9,6 +9,7 @@
 #include "absl/status/statusor.h"
 #include "fmt/format.h"
 #include "nlohmann/json.hpp"
+#include "spdlog/formatter.h"
 #include "spdlog/sinks/stdout_sinks.h"
 #include "spdlog/spdlog.h"
 
@@ -37,6 +38,20 @@ std::string_view LevelName(spdlog::level::level_enum level) {
     default:
       return "error";
   }
+}
+
+spdlog::level::level_enum SpdlogLevel(LogLevel level) {
+  switch (level) {
+    case LogLevel::kDebug:
+      return spdlog::level::debug;
+    case LogLevel::kInfo:
+      return spdlog::level::info;
+    case LogLevel::kWarn:
+      return spdlog::level::warn;
+    case LogLevel::kError:
+      return spdlog::level::err;
+  }
+  return spdlog::level::err;
 }
 
 std::string UtcTime(spdlog::log_clock::time_point at) {
@@ -124,6 +139,10 @@ absl::Status ChangeLog(const LogOptions& options) {
   spdlog::default_logger()->set_formatter(MakeLogFormatter(options));
   spdlog::default_logger()->set_level(*level);
   return absl::OkStatus();
+}
+
+void Log(LogLevel level, std::string_view message) {
+  spdlog::default_logger_raw()->log(SpdlogLevel(level), message);
 }
 
 }  // namespace grapevine

@@ -2,13 +2,20 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
+#include <utility>
 
 #include "absl/status/status.h"
-#include "spdlog/formatter.h"
+#include "fmt/core.h"
+
+namespace spdlog {
+class formatter;
+}
 
 namespace grapevine {
 
 enum class LogFormat { kText, kJson };
+enum class LogLevel { kDebug, kInfo, kWarn, kError };
 
 // Immutable.
 struct LogOptions {
@@ -19,8 +26,8 @@ struct LogOptions {
 };
 
 // Sends spdlog's default logger to standard error, one line per event, flushed at once. Call it
-// first thing in main(), before any thread; everyone then logs with spdlog::info(...) and its
-// siblings. InvalidArgument for an unknown level, with the levels there are.
+// first thing in main(), before any thread; everyone then logs with LogInfo and its siblings.
+// InvalidArgument for an unknown level, with the levels there are.
 absl::Status StartLog(const LogOptions& options);
 
 // Changes the fields, format and level of the log that StartLog set up, for example once the
@@ -33,5 +40,31 @@ absl::Status ChangeLog(const LogOptions& options);
 // Line breaks and other control characters within a message are escaped in both, bytes that are not
 // UTF-8 are replaced in JSON. Time is UTC, to the millisecond.
 std::unique_ptr<spdlog::formatter> MakeLogFormatter(const LogOptions& options);
+
+// One event. Thread-safe, and so are those below.
+void Log(LogLevel level, std::string_view message);
+
+// The formatting itself is compiled once, in the library: spdlog's own templates would make each
+// caller compile all of it again.
+template <typename... Args>
+void LogAt(LogLevel level, fmt::format_string<Args...> format, Args&&... args) {
+  Log(level, fmt::vformat(format, fmt::make_format_args(args...)));
+}
+template <typename... Args>
+void LogDebug(fmt::format_string<Args...> format, Args&&... args) {
+  LogAt(LogLevel::kDebug, format, std::forward<Args>(args)...);
+}
+template <typename... Args>
+void LogInfo(fmt::format_string<Args...> format, Args&&... args) {
+  LogAt(LogLevel::kInfo, format, std::forward<Args>(args)...);
+}
+template <typename... Args>
+void LogWarn(fmt::format_string<Args...> format, Args&&... args) {
+  LogAt(LogLevel::kWarn, format, std::forward<Args>(args)...);
+}
+template <typename... Args>
+void LogError(fmt::format_string<Args...> format, Args&&... args) {
+  LogAt(LogLevel::kError, format, std::forward<Args>(args)...);
+}
 
 }  // namespace grapevine

@@ -5,7 +5,7 @@
 
 #include "absl/status/status.h"
 #include "operator/base/check.h"
-#include "spdlog/spdlog.h"
+#include "operator/base/log.h"
 
 namespace grapevine::controller {
 namespace {
@@ -72,16 +72,16 @@ void Controller::Settle(const Request& request, const absl::StatusOr<Result>& re
     return;
   }
   if (IsTerminal(result.status())) {
-    spdlog::error("{}: {}/{}: {}", options_.name, request.name_space, request.name,
-                  result.status().ToString());
+    LogError("{}: {}/{}: {}", options_.name, request.name_space, request.name,
+             result.status().ToString());
     queue_.Forget(request);
     probe_->OnReconciled(Probe::Outcome::kTerminalError, took);
     return;
   }
   // A conflict only says that the cache was behind, which is nobody's trouble.
   const bool conflict = result.status().code() == absl::StatusCode::kAborted;
-  spdlog::log(conflict ? spdlog::level::debug : spdlog::level::warn, "{}: {}/{}: {}; tries again",
-              options_.name, request.name_space, request.name, result.status().ToString());
+  LogAt(conflict ? LogLevel::kDebug : LogLevel::kWarn, "{}: {}/{}: {}; tries again", options_.name,
+        request.name_space, request.name, result.status().ToString());
   queue_.AddRateLimited(request);
   probe_->OnRetried();
   probe_->OnReconciled(Probe::Outcome::kError, took);

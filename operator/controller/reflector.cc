@@ -5,8 +5,8 @@
 
 #include "absl/status/statusor.h"
 #include "operator/base/check.h"
+#include "operator/base/log.h"
 #include "operator/controller/object_store.h"
-#include "spdlog/spdlog.h"
 
 namespace grapevine::controller {
 namespace {
@@ -71,8 +71,8 @@ void Reflector::List() {
       client_->List(options_.resource, options_.name_space, options_.selector);
   const auto items = list.ok() ? list->find("items") : json::iterator();
   if (!list.ok() || items == list->end() || !items->is_array()) {
-    spdlog::warn("cannot list {}: {}", options_.resource.plural,
-                 list.ok() ? "the answer has no items" : list.status().ToString());
+    LogWarn("cannot list {}: {}", options_.resource.plural,
+            list.ok() ? "the answer has no items" : list.status().ToString());
     MutexLock lock(mutex_);
     state_.OnListFailed(clock_->Now());
     return;
@@ -95,7 +95,7 @@ void Reflector::WatchOnce() {
       client_->OpenWatch(options_.resource, options_.name_space, options,
                          [this](const WatchEvent& event) { OnWatchEvent(event); });
   if (!watch.ok()) {
-    spdlog::debug("cannot watch {}: {}", options_.resource.plural, watch.status().ToString());
+    LogDebug("cannot watch {}: {}", options_.resource.plural, watch.status().ToString());
     MutexLock lock(mutex_);
     state_.OnWatchRefused(watch.status(), clock_->Now());
     return;

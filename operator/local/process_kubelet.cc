@@ -15,9 +15,9 @@
 #include "absl/status/statusor.h"
 #include "fmt/format.h"
 #include "operator/base/check.h"
+#include "operator/base/log.h"
 #include "operator/controller/object_store.h"
 #include "operator/local/pod_process.h"
-#include "spdlog/spdlog.h"
 
 namespace grapevine::local {
 
@@ -218,7 +218,7 @@ void ProcessKubelet::StartPod(const json& pod) {
     MutexLock lock(mutex_);
     processes_.emplace(key, std::move(process));
   }
-  if (!failure.ok()) spdlog::error("pod {} cannot start: {}", key.name, failure.ToString());
+  if (!failure.ok()) LogError("pod {} cannot start: {}", key.name, failure.ToString());
   WriteStatus(key, UidOf(pod), [&](const json& now) {
     return failure.ok() ? RunningStatus(now, Now()) : NotStartedStatus(now, failure, Now());
   });
@@ -238,7 +238,7 @@ void ProcessKubelet::Remove(const json& pod) {
   const absl::Status status = client_->Delete(Pods(), key.name_space, key.name,
                                               {.uid = UidOf(pod), .grace_period_seconds = 0});
   if (!status.ok() && status.code() != absl::StatusCode::kNotFound) {
-    spdlog::warn("cannot remove pod {}: {}", key.name, status.ToString());
+    LogWarn("cannot remove pod {}: {}", key.name, status.ToString());
   }
 }
 
@@ -319,7 +319,7 @@ void ProcessKubelet::WriteStatus(const Request& key, const std::string& uid,
     const absl::Status status = client_->UpdateStatus(Pods(), *now).status();
     if (status.ok()) return;
     if (status.code() != absl::StatusCode::kAborted) {
-      spdlog::warn("cannot report pod {}: {}", key.name, status.ToString());
+      LogWarn("cannot report pod {}: {}", key.name, status.ToString());
       return;
     }
   }

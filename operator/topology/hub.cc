@@ -2,8 +2,8 @@
 
 #include <utility>
 
+#include "operator/base/log.h"
 #include "operator/topology/job.h"
-#include "spdlog/spdlog.h"
 
 namespace grapevine::topology {
 namespace {
@@ -41,8 +41,8 @@ void Hub::RegisterLocked(Session& session, const v1::Register& registration, Tim
   Job* job = FindJobLocked(session.job);
   if (job == nullptr) {
     // Not refused: after a restart of the operator its worker may be faster than its resource.
-    spdlog::info("pod {} registered for unknown job {}/{} and is told to come again",
-                 registration.pod(), session.job.name_space, session.job.name);
+    LogInfo("pod {} registered for unknown job {}/{} and is told to come again", registration.pod(),
+            session.job.name_space, session.job.name);
     session.sink->Close();
     return;
   }
@@ -65,8 +65,7 @@ void Hub::OnMessage(SessionId id, const WorkerMessage& message) {
                                       ? absl::FailedPreconditionError("it has not registered")
                                       : job->OnMessage(session.member, message, now);
       if (!news.ok()) {
-        spdlog::warn("the stream of member {} is closed: {}", session.member,
-                     news.status().ToString());
+        LogWarn("the stream of member {} is closed: {}", session.member, news.status().ToString());
         session.sink->Close();
       } else if (*news) {
         changed = session.job;
@@ -141,7 +140,7 @@ void Hub::Tick() {
 void Hub::ForgiveOwnPauseLocked(Time now) {
   if (last_tick_ == Time{} || now - last_tick_ < kOwnPause) return;
   const Duration pause = now - last_tick_;
-  spdlog::warn("the hub was held up for {:.1f} s and calls nobody late for it", ToSeconds(pause));
+  LogWarn("the hub was held up for {:.1f} s and calls nobody late for it", ToSeconds(pause));
   for (auto& [key, job] : jobs_) job->Forgive(pause);
   last_tick_ = now;
 }

@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "fmt/format.h"
-#include "spdlog/spdlog.h"
+#include "operator/base/log.h"
 
 namespace grapevine::topology {
 namespace {
@@ -66,7 +66,7 @@ Job::Registrant* Job::Find(MemberId id) {
 
 void Job::Send(Registrant& registrant, const HubMessage& message) {
   if (!registrant.sink || registrant.sink->Send(message)) return;
-  spdlog::warn("member {} does not read what it is sent and is cut off", registrant.id);
+  LogWarn("member {} does not read what it is sent and is cut off", registrant.id);
   registrant.sink->Close();
 }
 
@@ -202,8 +202,7 @@ absl::StatusOr<bool> Job::OnBuilt(Registrant& registrant, const v1::Built& built
                           dataset_samples_);
   }
   if (!refusal.empty()) {
-    spdlog::warn("member {} of pod {} is refused: {}", registrant.id, registrant.rules.pod,
-                 refusal);
+    LogWarn("member {} of pod {} is refused: {}", registrant.id, registrant.rules.pod, refusal);
     Send(registrant, RefusedMessage(refusal));
     return absl::FailedPreconditionError(refusal);
   }
@@ -293,8 +292,8 @@ bool Job::OnCheckpointWritten(const Registrant& registrant, const v1::Checkpoint
     state_.checkpointed_at = now;
     NoteCheckpoint(written.path(), write_checkpoint_->write_checkpoint().progress());
   } else {
-    spdlog::error("member {} could not write checkpoint {}: {}", registrant.id, written.path(),
-                  written.error());
+    LogError("member {} could not write checkpoint {}: {}", registrant.id, written.path(),
+             written.error());
   }
   state_.checkpoint_error = written.error();
   state_.checkpoint_write.reset();
@@ -312,7 +311,7 @@ bool Job::OnFinalized(const Registrant& registrant, const v1::Finalized& finaliz
                          .error = finalized.error()};
   if (!finalized.error().empty()) {
     ++state_.finalize_errors;
-    spdlog::error("member {} could not finalize: {}", registrant.id, finalized.error());
+    LogError("member {} could not finalize: {}", registrant.id, finalized.error());
     return true;
   }
   result_ = Evaluation{.member = registrant.id,

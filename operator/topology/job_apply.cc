@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "fmt/format.h"
+#include "operator/base/log.h"
 #include "operator/topology/job.h"
-#include "spdlog/spdlog.h"
 
 namespace grapevine::topology {
 namespace {
@@ -33,7 +33,7 @@ uint64_t Job::Apply(const Directives& directives, const Clock& clock) {
   for (const membership::Removal& removal : directives.forget) {
     Registrant* registrant = Find(removal.id);
     if (registrant == nullptr || registrant->standing != Standing::kWaiting) continue;
-    spdlog::info("registrant {} is forgotten: {}", removal.id, removal.reason);
+    LogInfo("registrant {} is forgotten: {}", removal.id, removal.reason);
     if (registrant->sink) registrant->sink->Close();
     Erase(removal.id, now);
   }
@@ -59,10 +59,10 @@ void Job::Begin(const Directives& directives, Time now) {
     state_.final_result.reset();
   }
   if (directives.start == membership::Start::kNone) return;
-  spdlog::info("the roster begins again from {}",
-               directives.start == membership::Start::kSeed         ? "the seed"
-               : directives.start == membership::Start::kCheckpoint ? directives.start_checkpoint
-                                                                    : "what a survivor holds");
+  LogInfo("the roster begins again from {}",
+          directives.start == membership::Start::kSeed         ? "the seed"
+          : directives.start == membership::Start::kCheckpoint ? directives.start_checkpoint
+                                                               : "what a survivor holds");
   if (!state_.training_since) state_.training_since = now;
   if (!desk_ || directives.start == membership::Start::kSurvivor) return;
   samples_rate_.Clear();
@@ -71,8 +71,8 @@ void Job::Begin(const Directives& directives, Time now) {
       directives.start_checkpoint == newest_checkpoint_.path()) {
     status = desk_->Restore(newest_checkpoint_.progress());
     if (status.ok()) return;
-    spdlog::error("progress of {} cannot be used and begins at zero: {}",
-                  directives.start_checkpoint, status.ToString());
+    LogError("progress of {} cannot be used and begins at zero: {}", directives.start_checkpoint,
+             status.ToString());
   }
   desk_->Reset();
 }
@@ -81,7 +81,7 @@ RosterChange Job::Depart(const membership::Removal& removal, bool lost, Time now
   RosterChange change{.member = removal.id, .lost = lost, .reason = removal.reason};
   Registrant* member = Find(removal.id);
   if (member == nullptr || member->standing != Standing::kMember) return change;
-  spdlog::info("member {} left: {}", removal.id, removal.reason);
+  LogInfo("member {} left: {}", removal.id, removal.reason);
   change.pod = member->rules.pod;
   member->standing = Standing::kDeparted;
   --members_;
@@ -103,7 +103,7 @@ std::optional<RosterChange> Job::Admit(MemberId id, Time now) {
   ++members_;
   accounts_.Admit(id, registrant->rules.pod, registrant->address, registrant->copy_seconds, now);
   const std::string how(membership::RoleName(registrant->rules.assigned));
-  spdlog::info("member {} of pod {} joined, by {}", id, registrant->rules.pod, how);
+  LogInfo("member {} of pod {} joined, by {}", id, registrant->rules.pod, how);
   return RosterChange{
       .member = id, .pod = registrant->rules.pod, .joined = true, .reason = std::move(how)};
 }
@@ -181,8 +181,8 @@ void Job::Assign(const membership::Assignment& assignment) {
     start.set_checkpoint_path(assignment.checkpoint);
   }
   if (assignment.role == membership::Role::kCopy) AddDonors(assignment.id, start);
-  spdlog::info("registrant {} of pod {} starts by {}: {}", assignment.id, rules.pod,
-               membership::RoleName(assignment.role), assignment.reason);
+  LogInfo("registrant {} of pod {} starts by {}: {}", assignment.id, rules.pod,
+          membership::RoleName(assignment.role), assignment.reason);
   Send(*registrant, message);
 }
 

@@ -4,12 +4,12 @@
 #include <utility>
 
 #include "operator/api/validation.h"
+#include "operator/base/log.h"
 #include "operator/graph/invariants.h"
 #include "operator/graph/mixing.h"
 #include "operator/graph/planner.h"
 #include "operator/training_job/apply.h"
 #include "operator/training_job/worker_pod.h"
-#include "spdlog/spdlog.h"
 
 namespace grapevine::training_job {
 namespace {
@@ -122,8 +122,8 @@ Observed TrainingJobReconciler::Observe(const controller::Request& request, api:
     if (parsed.ok()) {
       observed.graph = *std::move(parsed);
     } else {
-      spdlog::error("the CommunicationGraph of {} cannot be read: {}", request.name,
-                    parsed.status().ToString());
+      LogError("the CommunicationGraph of {} cannot be read: {}", request.name,
+               parsed.status().ToString());
     }
   }
   topology::JobConfig config{.uid = observed.job.metadata.uid,
@@ -149,7 +149,7 @@ absl::StatusOr<controller::Result> TrainingJobReconciler::Carry(const controller
                                                                 const Observed& observed,
                                                                 Decision& decision,
                                                                 OwnWrites& own) {
-  if (!decision.reason.empty()) spdlog::info("job {}: {}", request.name, decision.reason);
+  if (!decision.reason.empty()) LogInfo("job {}: {}", request.name, decision.reason);
   PublishGraph(request, observed, decision, own);  // before all else: members wait for views
   absl::Status status = ChangePods(observed, decision, own);
   status.Update(WriteGraphIfNew(request, observed, decision, own));
@@ -176,7 +176,7 @@ void TrainingJobReconciler::PublishGraph(const controller::Request& request,
   if (publish) {
     const auto violations = graph::Violations(publish->graph, {});
     for (const std::string& violation : violations) {
-      spdlog::critical("a bug: the graph of job {} breaks a rule: {}", request.name, violation);
+      LogError("a bug: the graph of job {} breaks a rule: {}", request.name, violation);
     }
     GRAPEVINE_CHECK(violations.empty());
   }
@@ -214,7 +214,7 @@ absl::Status TrainingJobReconciler::ChangePods(const Observed& observed, Decisio
     // One of ours that the cache does not show yet has no uid to name it by; the next decision
     // will.
     if (pod.uid.empty()) continue;
-    spdlog::info("pod {} is deleted: {}", pod.name, pod.reason);
+    LogInfo("pod {} is deleted: {}", pod.name, pod.reason);
     own.deleted.insert(pod.uid);
     absl::Status deleted = DeletePod(*parts_.client, observed.job.metadata.name_space, pod);
     if (!deleted.ok()) own.deleted.erase(pod.uid);

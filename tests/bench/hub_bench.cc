@@ -5,9 +5,10 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "operator/base/check.h"
+#include "operator/base/log.h"
 #include "operator/topology/hub.h"
 #include "operator/training_job/decide.h"
-#include "spdlog/spdlog.h"
 
 namespace grapevine::training_job {
 namespace {
@@ -148,7 +149,7 @@ double Quantile(std::vector<double> values, double q) {
 }
 
 int Main() {
-  spdlog::set_level(spdlog::level::off);
+  GRAPEVINE_CHECK(StartLog({.level = "off"}).ok());
   Bench bench;
   bench.EnsureJob();
   for (int slot = 0; slot < kMembers; ++slot) bench.Join(slot);

@@ -1,7 +1,5 @@
 #include "worker/checkpoint/retention.h"
 
-#include <spdlog/spdlog.h>
-
 #include <algorithm>
 #include <chrono>
 #include <filesystem>
@@ -10,6 +8,7 @@
 #include <vector>
 
 #include "operator/api/checkpoint_file.h"
+#include "operator/base/log.h"
 
 namespace grapevine::checkpoint {
 namespace {
@@ -38,10 +37,9 @@ std::vector<Found> WholeOnes(const std::string& path, const std::string& job_uid
     if (file.extension() != api::kCheckpointExtension) continue;
     auto manifest = ReadManifest(file.string());
     if (!manifest.ok()) {
-      spdlog::warn("checkpoint passed over: {}", std::string(manifest.status().message()));
+      LogWarn("checkpoint passed over: {}", std::string(manifest.status().message()));
     } else if (manifest->job_uid != job_uid) {
-      spdlog::warn("checkpoint passed over: {}: belongs to job {}", file.string(),
-                   manifest->job_uid);
+      LogWarn("checkpoint passed over: {}: belongs to job {}", file.string(), manifest->job_uid);
     } else {
       found.push_back({file.string(), *std::move(manifest)});
     }

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "spdlog/spdlog.h"
+#include "operator/base/log.h"
 
 namespace grapevine::control {
 namespace {
@@ -106,7 +106,7 @@ void Session::OnMessage(const proto::HubMessage& message) {
     case proto::HubMessage::kFinish:
     case proto::HubMessage::kFinalize:
       if (built_) return OnDirective(message);
-      spdlog::warn("the hub asked for something before there was a model; passed over");
+      LogWarn("the hub asked for something before there was a model; passed over");
       return;
     case proto::HubMessage::KIND_NOT_SET:
       return;
@@ -226,7 +226,7 @@ void Session::OnStarted(const absl::Status& status, double seconds) {
     message.mutable_ready()->set_copy_seconds(seconds);
   } else {
     // Whoever was named is of no use: ask for others, under a new id.
-    spdlog::warn("cannot start: {}", std::string(status.message()));
+    LogWarn("cannot start: {}", std::string(status.message()));
     message.mutable_leave()->set_reason(std::string(status.message()));
   }
   Send(message);
@@ -246,7 +246,7 @@ void Session::OnLease(const proto::Lease& lease) {
     ranges.push_back({range.data_epoch(), range.first_batch(), range.end_batch()});
   }
   const absl::Status status = parts_.leases()->Add(lease.lease(), std::move(ranges));
-  if (!status.ok()) spdlog::error("a lease is of no use: {}", std::string(status.message()));
+  if (!status.ok()) LogError("a lease is of no use: {}", std::string(status.message()));
   asked_for_lease_ = false;
 }
 
@@ -273,7 +273,7 @@ void Session::Answer(uint64_t id, const proto::WorkerMessage& message) {
 
 void Session::OnEvaluated(uint64_t id, const absl::Status& status, const proto::Evaluated& result) {
   if (!status.ok()) {
-    spdlog::warn("evaluation failed: {}", std::string(status.message()));
+    LogWarn("evaluation failed: {}", std::string(status.message()));
     return;
   }
   proto::WorkerMessage message;

@@ -9,8 +9,8 @@
 
 #include "operator/api/topology.grpc.pb.h"
 #include "operator/base/backoff.h"
+#include "operator/base/log.h"
 #include "operator/base/mutex.h"
-#include "spdlog/spdlog.h"
 
 namespace grapevine::control {
 namespace {
@@ -220,7 +220,7 @@ void TopologyClient::Thread::Break() {
 
 void TopologyClient::Thread::OnFinished() {
   if (attempt_ == 0) {
-    spdlog::warn("the hub is away: {}", status_.ok() ? "stream closed" : status_.error_message());
+    LogWarn("the hub is away: {}", status_.ok() ? "stream closed" : status_.error_message());
   }
   stream_.reset();
   call_.reset();

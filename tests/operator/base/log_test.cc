@@ -68,10 +68,10 @@ TEST(LogTest, AnUnknownLevelIsRefusedWithTheKnownOnes) {
 TEST(LogTest, LinesGoToStandardErrorFromTheLevelUp) {
   ::testing::internal::CaptureStderr();
   ASSERT_TRUE(StartLog({.level = "warn"}).ok());
-  spdlog::info("not this");
-  spdlog::warn("but this");
+  LogInfo("not this");
+  LogWarn("but this");
   ASSERT_TRUE(ChangeLog({.level = "info", .member = "9"}).ok());
-  spdlog::info("now this");
+  LogInfo("now this");
   const std::string written = ::testing::internal::GetCapturedStderr();
   EXPECT_THAT(written, ::testing::Not(HasSubstr("not this")));
   EXPECT_THAT(written, HasSubstr("warn  but this\n"));
@@ -83,7 +83,7 @@ TEST(LogTest, FieldsMayChangeWhileOthersLog) {
   ASSERT_TRUE(StartLog({}).ok());
   {
     std::jthread other([] {
-      for (int i = 0; i < 200; ++i) spdlog::info("line {}", i);
+      for (int i = 0; i < 200; ++i) LogInfo("line {}", i);
     });
     for (int i = 0; i < 200; ++i) ASSERT_TRUE(ChangeLog({.member = std::to_string(i)}).ok());
   }
