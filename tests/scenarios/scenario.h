@@ -43,7 +43,8 @@ class Suite {
   virtual std::string Run(const Command& command) = 0;
 };
 
-// One per kind of scenario: graph_*.txt are run by the first, and so on.
+// One per kind of scenario: exchange_*.txt are run by the first, and so on.
+std::unique_ptr<Suite> MakeExchangeSuite();
 std::unique_ptr<Suite> MakeGraphSuite();
 std::unique_ptr<Suite> MakeRosterSuite();
 std::unique_ptr<Suite> MakeLedgerSuite();

@@ -17,6 +17,7 @@ struct Kind {
 };
 
 const Kind kKinds[] = {
+    {"exchange_", MakeExchangeSuite},
     {"graph_", MakeGraphSuite},
     {"ledger_", MakeLedgerSuite},
     {"roster_", MakeRosterSuite},
