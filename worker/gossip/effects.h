@@ -11,18 +11,28 @@ namespace grapevine::gossip {
 // One thing that the pure parts (Engine, Donor, Joiner) want done. The driver does them in order.
 struct Effect {
   enum class Kind {
-    kSend,       // `header` to `peer`, without a payload
-    kSendChunk,  // snapshot header.chunk, encode it, keep it until it is mixed or let go, and send
-                 // it
-    kMix,  // verify and mix the payload of the frame just told; answer ChunkMixed or ChunkSpoilt
-    kMixedAll,    // every chunk of an exchange is mixed: counts for staleness
-    kLetGo,       // the exchange is over: snapshots still kept are not needed
-    kSetAddress,  // `peer` is reached at `address`
-    kForget,      // close the stream to `peer`
-    kSendState,   // send header.chunk of the state to a joiner
-    kLoad,    // verify and load the payload of the frame just told; answer with Joiner::OnLoaded
-    kCopied,  // the joiner has all of the state
-    kCopyFailed,  // no donor served all of it
+    // `header` to `peer`, without a payload.
+    kSend,
+    // Snapshot header.chunk, encode it, keep it until it is mixed or let go, and send it.
+    kSendChunk,
+    // Verify and mix the payload of the frame just told; answer ChunkMixed or ChunkSpoilt.
+    kMix,
+    // Every chunk of an exchange is mixed: counts for staleness.
+    kMixedAll,
+    // The exchange is over: snapshots still kept are not needed.
+    kLetGo,
+    // `peer` is reached at `address`.
+    kSetAddress,
+    // Close the stream to `peer`.
+    kForget,
+    // Send header.chunk of the state to a joiner.
+    kSendState,
+    // Verify and load the payload of the frame just told; answer with Joiner::OnLoaded.
+    kLoad,
+    // The joiner has all of the state.
+    kCopied,
+    // No donor served all of it.
+    kCopyFailed,
   };
   Kind kind;
   MemberId peer = 0;

@@ -13,26 +13,27 @@ namespace grapevine::gossip {
 // One exchange as one of its two ends sees it: which chunk may be sent, which is due, when it is
 // over. It holds no weights and reads no clock. An instance ends once and is then thrown away.
 //
-//   state         what happens                     next           what it does
-//   ------------  -------------------------------  -------------
-//   ------------------------------------------ (none)        we offer Offered        send Offer
-//   (none)        we accept an offer               Streaming      send Accept
+// clang-format off
+//   state         what happens                     next          what it does
+//   ------------  -------------------------------  ------------  ----------------------------------
+//   (none)        we offer                         Offered       send Offer
+//   (none)        we accept an offer               Streaming     send Accept
 //   Offered       Accept                           Streaming
-//   Offered       Busy | Refuse                    Ended          outcome Busy | Refused
-//   Streaming     sent < chunks and                Streaming      snapshot and send chunk `sent`
+//   Offered       Busy | Refuse                    Ended         outcome Busy | Refused
+//   Streaming     sent < chunks and                Streaming     snapshot and send chunk `sent`
 //                 sent < mixed + kWindow
-//   Streaming     Chunk `mixed`                    Streaming      snapshot and send it first unless
-//   it is
-//                                                                 sent already; restart the
-//                                                                 deadline; mix it
+//   Streaming     Chunk `mixed`                    Streaming     snapshot and send it first unless
+//                                                                it is sent already; restart the
+//                                                                deadline; mix it
 //   Streaming     mixed, and it was not the last   Streaming
-//   Streaming     mixed, and it was the last       AwaitingDone   send Done
-//   Streaming     spoilt: checksum, not finite     Ended          send Abort; outcome Torn
-//   AwaitingDone  Done                             Ended          outcome Completed
-//   any           Abort | peer lost                Ended          outcome Torn, TimedOut before
-//   chunk 0 was sent any           deadline passed | stopped        Ended          the same, and
-//   send Abort any           any other frame: a breach        Ended          the same, and send
-//   Abort
+//   Streaming     mixed, and it was the last       AwaitingDone  send Done
+//   Streaming     spoilt: checksum, not finite     Ended         send Abort; outcome Torn
+//   AwaitingDone  Done                             Ended         outcome Completed
+//   any           Abort | peer lost                Ended         outcome Torn, or TimedOut before
+//                                                                chunk 0 was sent
+//   any           deadline passed | stopped        Ended         the same, and send Abort
+//   any           any other frame: a breach        Ended         the same, and send Abort
+// clang-format on
 //
 // Chunks go both ways in ascending order. As the peer mixes chunk k only after it sent its own, its
 // Done comes behind all of its chunks, and a Done that comes before we have mixed all is a breach.

@@ -14,15 +14,16 @@ namespace grapevine::gossip {
 // wrong with a donor (slots taken, silence, a broken stream, a bad chunk), the next one is asked
 // and begins at the start, so that the copy is of one donor alone. Each donor is asked once.
 //
-//   state     what happens                         next
-//   --------  -----------------------------------
-//   ------------------------------------------------------ Idle      Start Asking the first donor,
-//   or Idle and kCopyFailed Asking    StateAccept                          Copying; the first
-//   kAhead chunks are requested Copying   StateChunk, the next in order        Copying; load it,
-//   and then request one more Copying   the last chunk is loaded             Idle and kCopied,
-//   StateClose any       StateRefuse, deadline, lost, garbage,  Asking the next donor, or Idle and
-//   kCopyFailed;
-//             a chunk that is not sound            StateClose to the one given up
+// clang-format off
+//   state    what happens                         next
+//   -------  -----------------------------------  ------------------------------------------------
+//   Idle     Start                                Asking the first donor, or Idle and kCopyFailed
+//   Asking   StateAccept                          Copying; the first kAhead chunks are requested
+//   Copying  StateChunk, the next in order        Copying; load it, and then request one more
+//   Copying  the last chunk is loaded             Idle and kCopied; StateClose
+//   any      StateRefuse, deadline, lost,         Asking the next donor, or Idle and kCopyFailed;
+//            garbage, a chunk that is not sound   StateClose to the one given up
+// clang-format on
 //
 // Pure. Thread-compatible.
 class Joiner {

@@ -11,8 +11,8 @@ namespace grapevine::store {
 enum class ParameterKind : uint8_t {
   kWeight = 1,     // trained, with weight decay
   kUndecayed = 2,  // trained, without: biases, scale and shift of normalisations
-  kStatistic =
-      3,  // not trained: running mean and variance of normalisations; travels with the weights
+  // Not trained: running mean and variance of normalisations; travels with the weights.
+  kStatistic = 3,
 };
 
 // One named tensor of a model, in its plain row-major layout (output channels, input channels,
@@ -29,8 +29,9 @@ struct ParameterEntry {
 // checkpointed. Entries are ordered by kind, so that the ranges below are prefixes and code that
 // walks the vector chunk by chunk needs one comparison per chunk:
 //
-//   [0, decayed_size) kWeight | [decayed_size, trained_size) kUndecayed | [trained_size, size)
-//   kStatistic
+//   [0, decayed_size)             kWeight
+//   [decayed_size, trained_size)  kUndecayed
+//   [trained_size, size)          kStatistic
 struct ParameterLayout {
   std::vector<ParameterEntry> entries;
   size_t decayed_size = 0;
