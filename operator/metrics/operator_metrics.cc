@@ -1,13 +1,12 @@
 #include "operator/metrics/operator_metrics.h"
 
 #include <map>
-#include <stdexcept>
 
 #include "fmt/format.h"
+#include "operator/base/metrics_exposer.h"
 #include "operator/metrics/job_collector.h"
 #include "operator/metrics/process_collector.h"
 #include "prometheus/counter.h"
-#include "prometheus/exposer.h"
 #include "prometheus/gauge.h"
 #include "prometheus/histogram.h"
 #include "prometheus/registry.h"
@@ -33,8 +32,7 @@ const std::map<Outcome, std::string> kResults = {{Outcome::kSuccess, "success"},
 class OperatorMetrics::Server {
  public:
   explicit Server(const OperatorMetricsOptions& options)
-      : exposer(options.address, /*num_threads=*/1),
-        registry(std::make_shared<prometheus::Registry>()),
+      : registry(std::make_shared<prometheus::Registry>()),
         jobs(std::make_shared<JobCollector>(options.jobs)),
         process(std::make_shared<ProcessCollector>()) {
     const prometheus::Labels queue = {{"name", options.controller},
@@ -62,14 +60,10 @@ class OperatorMetrics::Server {
       labels["result"] = result;
       totals[result] = &Counter("controller_runtime_reconcile_total", "Reconciliations", labels);
     }
-    exposer.RegisterCollectable(registry);
-    exposer.RegisterCollectable(jobs);
-    exposer.RegisterCollectable(process);
   }
 
-  prometheus::Exposer exposer;
   const std::shared_ptr<prometheus::Registry> registry;
-  const std::shared_ptr<JobCollector> jobs;  // the exposer holds these by weak reference
+  const std::shared_ptr<JobCollector> jobs;
   const std::shared_ptr<ProcessCollector> process;
   prometheus::Gauge* depth;
   prometheus::Counter* adds;
@@ -81,6 +75,7 @@ class OperatorMetrics::Server {
   prometheus::Counter* terminal_errors;
   prometheus::Gauge* active;
   std::map<std::string, prometheus::Counter*> totals;  // by result
+  std::unique_ptr<MetricsExposer> exposer;             // of all these; ends first
 
  private:
   prometheus::Counter& Counter(const char* name, const char* help,
@@ -100,18 +95,18 @@ class OperatorMetrics::Server {
 
 absl::StatusOr<std::unique_ptr<OperatorMetrics>> OperatorMetrics::Serve(
     const OperatorMetricsOptions& options) {
-  try {
-    return std::unique_ptr<OperatorMetrics>(new OperatorMetrics(std::make_unique<Server>(options)));
-  } catch (const std::exception& error) {  // civetweb's, when it cannot listen
-    return absl::UnavailableError(
-        fmt::format("metrics address {}: cannot listen: {}", options.address, error.what()));
-  }
+  auto server = std::make_unique<Server>(options);
+  auto exposer =
+      MetricsExposer::Serve(options.address, {server->registry, server->jobs, server->process});
+  if (!exposer.ok()) return exposer.status();
+  server->exposer = *std::move(exposer);
+  return std::unique_ptr<OperatorMetrics>(new OperatorMetrics(std::move(server)));
 }
 
 OperatorMetrics::OperatorMetrics(std::unique_ptr<Server> server) : server_(std::move(server)) {}
 OperatorMetrics::~OperatorMetrics() = default;
 
-int OperatorMetrics::port() const { return server_->exposer.GetListeningPorts().front(); }
+int OperatorMetrics::port() const { return server_->exposer->port(); }
 
 void OperatorMetrics::OnAdded(size_t waiting) {
   server_->adds->Increment();

@@ -138,9 +138,8 @@ struct Outsider {
 
 const std::vector<Outsider>& Outsiders() {
   static const std::vector<Outsider> outsiders{
-      {"grpc",
-       {"operator/grpc", "worker/transport/grpc", "worker/control"}},
-      {"prometheus/", {"operator/metrics", "worker/metrics"}},
+      {"grpc", {"operator/grpc", "worker/transport/grpc", "worker/control"}},
+      {"prometheus/", {"operator/base/metrics_exposer", "operator/metrics", "worker/metrics"}},
       {"oneapi/", {"worker/backend/onednn"}},
       {"dnnl", {"worker/backend/onednn"}},
       {"curses.h", {"operator/console"}},

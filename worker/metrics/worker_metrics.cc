@@ -1,19 +1,11 @@
 #include "worker/metrics/worker_metrics.h"
 
-#include <arpa/inet.h>
 #include <fmt/format.h>
-#include <netinet/in.h>
 #include <prometheus/collectable.h>
-#include <prometheus/exposer.h>
 #include <prometheus/metric_family.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
-#include <chrono>
 #include <cmath>
-#include <exception>
 #include <limits>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -136,18 +128,6 @@ std::vector<MetricFamily> Describe(const WorkerCounts& counts) {
   };
 }
 
-// Connects to this machine's port and hangs up.
-void Knock(int port) {
-  const int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-  if (fd < 0) return;
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(static_cast<uint16_t>(port));
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  (void)connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof(address));
-  close(fd);
-}
-
 class Counts final : public prometheus::Collectable {
  public:
   explicit Counts(std::function<WorkerCounts()> read) : read_(std::move(read)) {}
@@ -159,47 +139,16 @@ class Counts final : public prometheus::Collectable {
 
 }  // namespace
 
-class WorkerMetrics::Server {
- public:
-  Server(const std::string& address, std::function<WorkerCounts()> read)
-      : counts_(std::make_shared<Counts>(std::move(read))), exposer_(address, /*num_threads=*/1) {
-    exposer_.RegisterCollectable(counts_);
-  }
-
-  // The server looks only every two seconds whether it is to stop, or when someone connects.
-  ~Server() {
-    exposer_.RemoveCollectable(counts_);
-    waker_ = std::jthread([port = port()](const std::stop_token& stop) {
-      while (!stop.stop_requested()) {
-        std::this_thread::sleep_for(std::chrono::milliseconds(5));
-        Knock(port);
-      }
-    });
-  }
-
-  int port() const { return exposer_.GetListeningPorts().at(0); }
-
- private:
-  const std::shared_ptr<Counts> counts_;
-  std::jthread waker_;  // outlives the exposer
-  prometheus::Exposer exposer_;
-};
-
 absl::StatusOr<std::unique_ptr<WorkerMetrics>> WorkerMetrics::Serve(
     const std::string& address, std::function<WorkerCounts()> read) {
-  // The library throws when it cannot listen.
-  try {
-    return std::unique_ptr<WorkerMetrics>(
-        new WorkerMetrics(std::make_unique<Server>(address, std::move(read))));
-  } catch (const std::exception& error) {
-    return absl::UnavailableError(
-        fmt::format("metrics at {} cannot be served: {}", address, error.what()));
-  }
+  auto exposer = MetricsExposer::Serve(address, {std::make_shared<Counts>(std::move(read))});
+  if (!exposer.ok()) return exposer.status();
+  return std::unique_ptr<WorkerMetrics>(new WorkerMetrics(*std::move(exposer)));
 }
 
-WorkerMetrics::WorkerMetrics(std::unique_ptr<Server> server) : server_(std::move(server)) {}
-WorkerMetrics::~WorkerMetrics() = default;
+WorkerMetrics::WorkerMetrics(std::unique_ptr<MetricsExposer> exposer)
+    : exposer_(std::move(exposer)) {}
 
-int WorkerMetrics::port() const { return server_->port(); }
+int WorkerMetrics::port() const { return exposer_->port(); }
 
 }  // namespace grapevine::metrics

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "operator/base/metrics_exposer.h"
 #include "worker/gossip/gossip_counts.h"
 #include "worker/train/trainer.h"
 #include "worker/transport/transport.h"
@@ -30,17 +31,13 @@ class WorkerMetrics {
   // is destroyed. Unavailable when the port is taken.
   static absl::StatusOr<std::unique_ptr<WorkerMetrics>> Serve(const std::string& address,
                                                               std::function<WorkerCounts()> read);
-  ~WorkerMetrics();
-  WorkerMetrics(const WorkerMetrics&) = delete;
-  WorkerMetrics& operator=(const WorkerMetrics&) = delete;
 
   int port() const;
 
  private:
-  class Server;
-  explicit WorkerMetrics(std::unique_ptr<Server> server);
+  explicit WorkerMetrics(std::unique_ptr<MetricsExposer> exposer);
 
-  std::unique_ptr<Server> server_;
+  std::unique_ptr<MetricsExposer> exposer_;
 };
 
 }  // namespace grapevine::metrics
