@@ -167,7 +167,6 @@ class Worker final : public control::Parts {
     job_->trainer->Pause();
     if (start.from() == proto::Start::FROM_COPY) return BeginCopy(start);
     const absl::Status status = Load(start);
-    holds_state_ = holds_state_ || status.ok();
     LogInfo("start {}: {}", proto::Start::From_Name(start.from()),
             status.ok() ? "done" : std::string(status.message()));
     client_->Post([status](control::Session& session) { session.OnStarted(status, 0); });
@@ -242,7 +241,6 @@ class Worker final : public control::Parts {
   }
 
   train::LeaseQueue* leases() override { return job_ ? job_->leases.get() : nullptr; }
-  bool holds_state() const override { return holds_state_; }
   bool settled() const override { return job_ && job_->driver->counts().settled; }
   bool refused() const { return refused_; }
 
@@ -263,7 +261,6 @@ class Worker final : public control::Parts {
 
  private:
   void SetJob(std::shared_ptr<Job> job) {
-    holds_state_ = false;
     std::shared_ptr<Job> old;
     {
       MutexLock lock(mutex_);
@@ -296,7 +293,6 @@ class Worker final : public control::Parts {
   transport::Transport& transport_;
   const Clock& clock_;
   control::TopologyClient* client_ = nullptr;
-  bool holds_state_ = false;
   proto::Report baseline_;  // totals when the present member id was taken: reports count from there
   std::atomic<bool> refused_ = false;
   std::shared_ptr<Job> job_;  // the control thread's own reference to current_
@@ -363,8 +359,7 @@ absl::Status Worker::Load(const proto::Start& start) {
       return checkpoint::Load(start.checkpoint_path(), job_->model->layout(), *job_->store)
           .status();
     case proto::Start::FROM_HELD:
-      return holds_state_ ? absl::OkStatus()
-                          : absl::FailedPreconditionError("this worker holds no state");
+      return absl::OkStatus();
     default:
       return absl::InvalidArgumentError("the hub named no way to start");
   }
@@ -376,15 +371,12 @@ void Worker::BeginCopy(const proto::Start& start) {
     donors.push_back({donor.member(), donor.address()});
   }
   const Time begun = clock_.Now();
-  holds_state_ = false;
-  job_->driver->CopyState(donors, [this, begun, job = job_.get()](const absl::Status& status) {
+  job_->driver->CopyState(donors, [this, begun](const absl::Status& status) {
     const double seconds = ToSeconds(clock_.Now() - begun);
     LogInfo("copy of a donor's state: {} after {:.3f} s",
             status.ok() ? "done" : std::string(status.message()), seconds);
-    client_->Post([this, job, status, seconds](control::Session& session) {
-      if (job_.get() == job) holds_state_ = status.ok();
-      session.OnStarted(status, seconds);
-    });
+    client_->Post(
+        [status, seconds](control::Session& session) { session.OnStarted(status, seconds); });
   });
 }
 

@@ -73,7 +73,7 @@ void Session::OnConnected() {
   registration.set_address(options_.address);
   registration.set_member(member_);
   registration.set_job_uid(job_uid_);
-  registration.set_holds_state(parts_.holds_state());
+  registration.set_holds_state(holds_state_);
   if (admitted_) FillView(view_, *registration.mutable_view());
   if (train::LeaseQueue* leases = parts_.leases()) {
     FillLeases(leases->Progress(), *registration.mutable_leases());
@@ -153,6 +153,7 @@ void Session::OnAssign(const proto::Assign& assign) {
     job_uid_ = assign.job_uid();
     built_.reset();
     building_ = true;
+    holds_state_ = false;
     BeginAnew();
     return parts_.Build(assign);
   }
@@ -212,6 +213,12 @@ void Session::OnStart(const proto::Start& start) {
 void Session::BeginNext() {
   beginning_ = true;
   starting_ = *std::exchange(next_start_, std::nullopt);
+  const bool keep = starting_->from() == proto::Start::FROM_HELD;
+  if (keep && !holds_state_) {
+    return OnStarted(absl::FailedPreconditionError("this worker holds no state"), 0);
+  }
+  // What is in memory from here on is nobody's progress until the roster takes it in.
+  holds_state_ = keep;
   parts_.Begin(*starting_);
 }
 
@@ -237,6 +244,7 @@ void Session::OnView(const proto::View& view) {
   parts_.SetView(view_);
   if (admitted_) return;
   admitted_ = true;
+  holds_state_ = true;
   if (!finishing_) parts_.Train();
 }
 

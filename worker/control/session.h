@@ -31,8 +31,8 @@ class Parts {
   virtual void Build(const proto::Assign& assign) = 0;
   // A new id with everything built: speak to peers as it, forget views and leases of the old one.
   virtual void BecomeMember(uint64_t member) = 0;
-  // From seed, checkpoint, a donor, or what is in memory. Training is paused. -> OnStarted, always,
-  // and until then no other Begin.
+  // From seed, checkpoint, a donor, or what is in memory, if that was ever a member's. Training is
+  // paused. -> OnStarted, always, and until then no other Begin.
   virtual void Begin(const proto::Start& start) = 0;
 
   virtual void SetView(const gossip::View& view) = 0;
@@ -50,8 +50,7 @@ class Parts {
 
   // Null until built.
   virtual train::LeaseQueue* leases() = 0;
-  virtual bool holds_state() const = 0;  // weights of the job are in memory
-  virtual bool settled() const = 0;      // as the next report will say it
+  virtual bool settled() const = 0;  // as the next report will say it
 };
 
 struct SessionOptions {
@@ -144,6 +143,7 @@ class Session {
   std::optional<proto::Start> starting_;  // of it; empty when the hub no longer waits for it
   std::optional<proto::Start> next_start_;
   bool admitted_ = false;
+  bool holds_state_ = false;  // in memory, once a member's: a start alone has not been trained on
   bool finishing_ = false;
   gossip::View view_;
   std::deque<Request> requests_;

@@ -254,12 +254,12 @@ inline void JobRig::Handle(FakeWorker& worker, const topology::HubMessage& messa
       break;
     case topology::HubMessage::kStart:
       worker.starts.push_back(message.start());
-      worker.holds_state = true;
+      worker.holds_state &= message.start().from() == proto::Start::FROM_HELD;
       answer.mutable_ready()->set_from(message.start().from());
       break;
     case topology::HubMessage::kView:
       worker.view = message.view();
-      worker.admitted = true;
+      worker.admitted = worker.holds_state = true;
       return;
     case topology::HubMessage::kLease: {
       auto& held = worker.leases[message.lease().lease()];

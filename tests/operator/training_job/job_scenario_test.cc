@@ -142,6 +142,27 @@ TEST(Scenario, ARosterThatEmptiesGoesOnWithASurvivorsState) {
   EXPECT_THAT(rig.problems, IsEmpty());
 }
 
+TEST(Scenario, WhoBeganAnewButWasNotAdmittedIsNoSurvivor) {
+  JobRig rig(2, 100);
+  rig.RunUntil(5s, [&] { return rig.Members().size() == 2; });
+  rig.Run(2s);
+  ASSERT_GT(rig.Stats().samples, 0);
+  rig.starts_workers = false;
+  rig.Kill(*rig.workers[0]);
+  rig.Kill(*rig.workers[1]);
+  rig.Run(100ms);
+  const auto pod = std::ranges::find_if(rig.pods, [](auto& p) { return p.second.active(); });
+  ASSERT_NE(pod, rig.pods.end());
+  FakeWorker& fresh = rig.StartWorker(pod->first);
+  ASSERT_TRUE(rig.RunUntil(1s, [&] { return fresh.starts.size() == 1; }));
+  rig.Disconnect(fresh);
+  rig.Run(40ms);
+  rig.Connect(fresh);
+  ASSERT_TRUE(rig.RunUntil(2s, [&] { return rig.Members().size() == 1; }));
+  EXPECT_EQ(fresh.starts.back().from(), proto::Start::FROM_SEED);
+  EXPECT_LT(rig.Stats().samples, JobRig::kSamples) << "the seed has trained on nothing";
+}
+
 TEST(Scenario, ARosterThatEmptiesWithoutSurvivorBeginsAtTheCheckpointOrAtZero) {
   JobRig rig(1, 100);
   rig.job.spec.checkpoint.path = "/c";

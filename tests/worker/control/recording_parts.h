@@ -49,7 +49,6 @@ class RecordingParts : public Parts {
     Note("{}: {}", refused ? "refused" : "stop", reason);
   }
   train::LeaseQueue* leases() override { return queue.get(); }
-  bool holds_state() const override { return holds; }
   bool settled() const override { return agrees; }
 
   // What was noted since the last call.
@@ -58,7 +57,6 @@ class RecordingParts : public Parts {
   std::vector<std::string> told;
   std::unique_ptr<train::LeaseQueue> queue;
   int64_t steps = 0;
-  bool holds = false;
   bool agrees = false;
 
  protected:

@@ -156,6 +156,44 @@ TEST_F(SessionTest, ASecondStartWaitsForTheFirstAndAloneIsAnswered) {
   EXPECT_EQ(SentOne().ready().from(), proto::Start::FROM_SEED);
 }
 
+TEST_F(SessionTest, ItHoldsStateFromItsAdmissionOnAndNoSooner) {
+  const auto registration = [this] {
+    session_.OnDisconnected();
+    Forget();
+    session_.OnConnected();
+    return SentOne().register_();
+  };
+  Build(7);
+  for (const auto from :
+       {proto::Start::FROM_SEED, proto::Start::FROM_CHECKPOINT, proto::Start::FROM_COPY}) {
+    session_.OnMessage(StartMessage(from));
+    session_.OnStarted(absl::OkStatus(), 0);
+    EXPECT_FALSE(registration().holds_state()) << proto::Start::From_Name(from);
+    session_.OnMessage(AssignMessage(8 + from));
+  }
+  session_.OnMessage(StartMessage(proto::Start::FROM_COPY));
+  session_.OnStarted(absl::OkStatus(), 0);
+  session_.OnMessage(ViewMessage(1));
+  EXPECT_TRUE(registration().holds_state());
+  session_.OnMessage(AssignMessage(20));
+  session_.OnMessage(StartMessage(proto::Start::FROM_HELD));
+  session_.OnStarted(absl::OkStatus(), 0);
+  EXPECT_TRUE(registration().holds_state()) << "what it kept is still a member's";
+  session_.OnMessage(AssignMessage(21));
+  session_.OnMessage(StartMessage(proto::Start::FROM_CHECKPOINT));
+  session_.OnStarted(absl::NotFoundError("no file"), 0);
+  EXPECT_FALSE(registration().holds_state()) << "what it had may be half overwritten";
+}
+
+TEST_F(SessionTest, CannotKeepWhatItDoesNotHold) {
+  Build(7);
+  session_.OnMessage(StartMessage(proto::Start::FROM_HELD));
+  EXPECT_THAT(parts_.Take(), IsEmpty());
+  EXPECT_EQ(SentOne().leave().reason(), "this worker holds no state");
+  session_.OnMessage(StartMessage(proto::Start::FROM_SEED));
+  EXPECT_THAT(parts_.Take(), ElementsAre("begin FROM_SEED"));
+}
+
 TEST_F(SessionTest, AStartOfAnEarlierIdIsNotAnswered) {
   Build(7);
   session_.OnMessage(StartMessage(proto::Start::FROM_COPY));
@@ -202,7 +240,6 @@ TEST_F(SessionTest, AReconnectPresentsItsIdViewAndLeasesAndGoesOn) {
   session_.OnMessage(LeaseMessage(11, 3));
   TrainOneBatch();
   session_.OnDisconnected();
-  parts_.holds = true;
   session_.OnConnected();
   const auto registration = SentOne().register_();
   EXPECT_EQ(registration.member(), 7u);
