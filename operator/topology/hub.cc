@@ -46,7 +46,13 @@ void Hub::RegisterLocked(Session& session, const v1::Register& registration, Tim
     session.sink->Close();
     return;
   }
-  session.member = job->OnRegister(registration, session.sink, now);
+  const absl::StatusOr<MemberId> member = job->OnRegister(registration, session.sink, now);
+  if (member.ok()) {
+    session.member = *member;
+    return;
+  }
+  LogWarn("pod {} is refused: {}", registration.pod(), member.status().ToString());
+  session.sink->Close();
 }
 
 void Hub::OnMessage(SessionId id, const WorkerMessage& message) {

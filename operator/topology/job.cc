@@ -10,6 +10,9 @@ namespace grapevine::topology {
 namespace {
 
 constexpr Duration kProgressInterval = 1s;
+// Ids and epochs count up by one: none that was given is above it, and above it is room to count
+// on.
+constexpr uint64_t kMostClaimed = uint64_t{1} << 62;
 
 membership::Holds HoldsAfter(v1::Start::From from) {
   switch (from) {
@@ -30,6 +33,17 @@ HubMessage RefusedMessage(std::string reason) {
   HubMessage message;
   message.mutable_refused()->set_reason(std::move(reason));
   return message;
+}
+
+absl::Status CheckClaims(const v1::Register& registration) {
+  const std::pair<const char*, uint64_t> claims[] = {{"member", registration.member()},
+                                                     {"view.epoch", registration.view().epoch()}};
+  for (const auto& [field, claimed] : claims) {
+    if (claimed <= kMostClaimed) continue;
+    return absl::InvalidArgumentError(
+        fmt::format("register.{}: found {}, allowed is 0 to {}", field, claimed, kMostClaimed));
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -76,9 +90,16 @@ bool Job::MayResume(const Registrant& member, const v1::Register& registration) 
          registration.address() == member.address;
 }
 
-MemberId Job::OnRegister(const v1::Register& registration, std::shared_ptr<Sink> sink, Time now) {
-  next_member_ = std::max(next_member_, registration.member() + 1);
-  epoch_ = std::max(epoch_, registration.view().epoch());
+absl::StatusOr<MemberId> Job::OnRegister(const v1::Register& registration,
+                                         std::shared_ptr<Sink> sink, Time now) {
+  if (absl::Status status = CheckClaims(registration); !status.ok()) {
+    sink->Send(RefusedMessage(std::string(status.message())));
+    return status;
+  }
+  if (registration.job_uid() == config_.uid) {
+    next_member_ = std::max(next_member_, registration.member() + 1);
+    epoch_ = std::max(epoch_, registration.view().epoch());
+  }
   if (Registrant* known = Find(registration.member())) {
     if (MayResume(*known, registration)) {
       if (known->sink) known->sink->Close();

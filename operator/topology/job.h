@@ -37,8 +37,10 @@ class Job {
 
   // --- from the streams (job.cc) ---
 
-  // Takes back the member that it presents, or makes a new registrant, and answers Assign.
-  MemberId OnRegister(const v1::Register& registration, std::shared_ptr<Sink> sink, Time now);
+  // Takes back the member that it presents, or makes a new registrant, and answers Assign. An error
+  // when it claims an id or epoch that cannot have been given.
+  absl::StatusOr<MemberId> OnRegister(const v1::Register& registration, std::shared_ptr<Sink> sink,
+                                      Time now);
   // True when the reconciler should look; an error when the worker broke the protocol and is to be
   // cut off.
   absl::StatusOr<bool> OnMessage(MemberId id, const WorkerMessage& message, Time now);

@@ -97,6 +97,46 @@ TEST_F(HubTest, ClosesAStreamThatSpeaksBeforeItRegisters) {
   EXPECT_TRUE(sink->closed());
 }
 
+TEST_F(HubTest, GoesOnAboveTheIdAndEpochThatAWorkerOfThisJobPresents) {
+  MakeJob();
+  const auto assigned = [this](const std::string& uid, uint64_t member, uint64_t epoch) {
+    const auto sink = std::make_shared<NotingSink>();
+    WorkerMessage message = RegisterMessage("pod-" + uid);
+    message.mutable_register_()->set_job_uid(uid);
+    message.mutable_register_()->set_member(member);
+    message.mutable_register_()->mutable_view()->set_epoch(epoch);
+    hub_.OnMessage(hub_.Connect(sink), message);
+    return sink->sent().at(0).assign().member();
+  };
+  EXPECT_EQ(assigned("another job's", 1'000'000, 1'000'000), 1u);
+  EXPECT_EQ(hub_.Observe(kJob).epoch, 0u);
+  EXPECT_EQ(assigned("u1", 1'000'000, 500), 1'000'001u);
+  EXPECT_EQ(hub_.Observe(kJob).epoch, 500u);
+}
+
+TEST_F(HubTest, RefusesIdsAndEpochsThatCannotHaveBeenGiven) {
+  MakeJob();
+  const auto refusal = [this](uint64_t member, uint64_t epoch) {
+    const auto sink = std::make_shared<NotingSink>();
+    WorkerMessage message = RegisterMessage("a");
+    message.mutable_register_()->set_job_uid("u1");
+    message.mutable_register_()->set_member(member);
+    message.mutable_register_()->mutable_view()->set_epoch(epoch);
+    hub_.OnMessage(hub_.Connect(sink), message);
+    EXPECT_TRUE(sink->closed());
+    return sink->sent().at(0).refused().reason();
+  };
+  EXPECT_EQ(refusal(18446744073709551614u, 0),
+            "register.member: found 18446744073709551614, allowed is 0 to 4611686018427387904");
+  EXPECT_EQ(refusal(0, 18446744073709551615u),
+            "register.view.epoch: found 18446744073709551615, allowed is 0 to "
+            "4611686018427387904");
+  const auto next = std::make_shared<NotingSink>();
+  Register(next, "b");
+  EXPECT_EQ(next->sent().at(0).assign().member(), 1u);
+  EXPECT_EQ(hub_.Observe(kJob).epoch, 0u);
+}
+
 TEST_F(HubTest, RefusesAnotherLayoutThanTheJobs) {
   MakeJob();
   const auto first = std::make_shared<NotingSink>();

@@ -228,8 +228,8 @@ TEST_F(TopologyClientTest, AJobOfTheSameNameIsBuiltAnew) {
   ASSERT_TRUE(worker_.parts.WaitFor("become 1"));
   hub_.EnsureJob(kJob, {.uid = "u2", .spec_json = "{}", .batch_size = 10, .data_epochs = 1});
   relay_.Cut();
-  EXPECT_TRUE(worker_.parts.WaitFor("build u2 as 2"));
-  EXPECT_TRUE(worker_.parts.WaitFor("become 2"));
+  EXPECT_TRUE(worker_.parts.WaitFor("build u2 as 1")) << "its id was of the old job";
+  EXPECT_TRUE(worker_.parts.WaitFor("become 1", 2));
 }
 
 TEST_F(TopologyClientTest, WhatIsSaidBeforeStopArrives) {
