@@ -10,6 +10,9 @@ namespace grapevine::topology {
 namespace {
 
 constexpr Duration kProgressInterval = 1s;
+// Batch normalisation needs two; and the batches of all data epochs are to be counted in 63 bits.
+constexpr int64_t kFewestSamples = 2;
+constexpr int64_t kMostSamples = 1'000'000'000;
 // Ids and epochs count up by one: none that was given is above it, and above it is room to count
 // on.
 constexpr uint64_t kMostClaimed = uint64_t{1} << 62;
@@ -212,10 +215,12 @@ absl::StatusOr<bool> Job::OnMessage(MemberId id, const WorkerMessage& message, T
 }
 
 absl::StatusOr<bool> Job::OnBuilt(Registrant& registrant, const v1::Built& built) {
-  if (built.samples() <= 0) return absl::InvalidArgumentError("a training set without samples");
   const uint64_t layout = layout_hash_.value_or(built.layout_hash());
   std::string refusal;
-  if (built.layout_hash() != layout) {
+  if (built.samples() < kFewestSamples || built.samples() > kMostSamples) {
+    refusal = fmt::format("built.samples: found {}, allowed is {} to {}", built.samples(),
+                          kFewestSamples, kMostSamples);
+  } else if (built.layout_hash() != layout) {
     refusal = fmt::format("the model's layout {:016x} is not the job's, {:016x}",
                           built.layout_hash(), layout);
   } else if (desk_ && built.samples() != dataset_samples_) {

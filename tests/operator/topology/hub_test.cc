@@ -1,5 +1,6 @@
 #include "operator/topology/hub.h"
 
+#include <limits>
 #include <thread>
 #include <vector>
 
@@ -48,10 +49,10 @@ WorkerMessage RegisterMessage(const std::string& pod) {
   return message;
 }
 
-WorkerMessage BuiltMessage(uint64_t layout_hash) {
+WorkerMessage BuiltMessage(uint64_t layout_hash, int64_t samples = 100) {
   WorkerMessage message;
   message.mutable_built()->set_layout_hash(layout_hash);
-  message.mutable_built()->set_samples(100);
+  message.mutable_built()->set_samples(samples);
   return message;
 }
 
@@ -146,6 +147,21 @@ TEST_F(HubTest, RefusesAnotherLayoutThanTheJobs) {
   ASSERT_FALSE(second->sent().empty());
   EXPECT_TRUE(second->sent().back().has_refused());
   EXPECT_FALSE(first->closed());
+}
+
+TEST_F(HubTest, RefusesATrainingSetThatCannotBeCounted) {
+  MakeJob();
+  for (const int64_t samples : {int64_t{-1}, int64_t{0}, int64_t{1}, int64_t{1'000'000'001},
+                                std::numeric_limits<int64_t>::max()}) {
+    const auto sink = std::make_shared<NotingSink>();
+    hub_.OnMessage(Register(sink, "a"), BuiltMessage(1, samples));
+    EXPECT_EQ(sink->sent().back().refused().reason(),
+              "built.samples: found " + std::to_string(samples) + ", allowed is 2 to 1000000000");
+    EXPECT_TRUE(sink->closed());
+  }
+  const auto sink = std::make_shared<NotingSink>();
+  hub_.OnMessage(Register(sink, "b"), BuiltMessage(2, 1'000'000'000));
+  EXPECT_FALSE(sink->closed()) << "nothing of those refused is the job's";
 }
 
 TEST_F(HubTest, CutsOffAWorkerThatDoesNotRead) {
