@@ -17,15 +17,23 @@ void Add(const ExchangeTotals& from, ExchangeTotals& to) {
   to.seconds_max = std::max(to.seconds_max, from.seconds_max);
 }
 
+// A member cannot have done more, with a thousand a second for thirty years; and millions of
+// members that claim as much can be summed.
+constexpr int64_t kMostCounted = 1'000'000'000'000;
+
+int64_t Count(int64_t reported) { return std::clamp<int64_t>(reported, 0, kMostCounted); }
+
 ExchangeTotals ToTotals(const v1::Report& report) {
-  ExchangeTotals totals{.completed = report.exchanges().completed(),
-                        .busy = report.exchanges().busy(),
-                        .refused = report.exchanges().refused(),
-                        .timed_out = report.exchanges().timed_out(),
-                        .torn = report.exchanges().torn(),
+  ExchangeTotals totals{.completed = Count(report.exchanges().completed()),
+                        .busy = Count(report.exchanges().busy()),
+                        .refused = Count(report.exchanges().refused()),
+                        .timed_out = Count(report.exchanges().timed_out()),
+                        .torn = Count(report.exchanges().torn()),
                         .seconds_max = report.exchange_seconds_max()};
   const int buckets = std::min(report.exchange_seconds_buckets_size(), api::kExchangeBuckets);
-  for (int b = 0; b < buckets; ++b) totals.seconds[b] = report.exchange_seconds_buckets(b);
+  for (int b = 0; b < buckets; ++b) {
+    totals.seconds[b] = std::min<uint64_t>(report.exchange_seconds_buckets(b), kMostCounted);
+  }
   return totals;
 }
 
@@ -77,8 +85,9 @@ void Accounts::Report(MemberId id, const v1::Report& report) {
   stats.bytes_sent = report.bytes_sent();
   stats.bytes_received = report.bytes_received();
   stats.view_epoch = report.view_epoch();
-  exchanges_completed_ += report.exchanges().completed() - it->second.exchanges.completed;
-  it->second.exchanges = ToTotals(report);
+  const ExchangeTotals totals = ToTotals(report);
+  exchanges_completed_ += totals.completed - it->second.exchanges.completed;
+  it->second.exchanges = totals;
   if (std::isfinite(report.peer_distance())) it->second.peer_distance = report.peer_distance();
 }
 

@@ -1,6 +1,7 @@
 #include "operator/topology/accounts.h"
 
 #include <cmath>
+#include <limits>
 
 #include "gtest/gtest.h"
 
@@ -56,6 +57,27 @@ TEST(Accounts, KeepsWhatADepartedMemberDid) {
   accounts.Leave(1, /*lost=*/true);
   accounts.Report(1, ReportOf(11, 6, 1));  // it was on its way
   EXPECT_EQ(StatsOf(accounts).exchanges.completed, 6);
+}
+
+TEST(Accounts, CountsThatNobodyCanHaveReachedAreCutToWhatCanBeSummed) {
+  constexpr int64_t kMost = std::numeric_limits<int64_t>::max();
+  Accounts accounts;
+  for (MemberId id = 1; id <= 3; ++id) {
+    accounts.Admit(id, "pod", "", 0, Time{});
+    v1::Report report = ReportOf(1, kMost, 1);
+    report.mutable_exchanges()->set_torn(kMost);
+    report.add_exchange_seconds_buckets(std::numeric_limits<uint64_t>::max());
+    accounts.Report(id, report);
+  }
+  JobStats stats = StatsOf(accounts);
+  EXPECT_EQ(stats.exchanges.completed, 3'000'000'000'000);
+  EXPECT_EQ(stats.exchanges.torn, 3'000'000'000'000);
+  EXPECT_EQ(stats.exchanges.seconds[0], 3'000'000'000'000u);
+  EXPECT_EQ(accounts.exchanges_completed(), 3'000'000'000'000);
+  for (MemberId id = 1; id <= 3; ++id) accounts.Report(id, ReportOf(1, -kMost, 1));
+  stats = StatsOf(accounts);
+  EXPECT_EQ(stats.exchanges.completed, 0);
+  EXPECT_EQ(accounts.exchanges_completed(), 0);
 }
 
 TEST(Accounts, ConsensusDistanceFollowsFromPairDistances) {
