@@ -297,10 +297,15 @@ bool Job::ProgressIsNews() {
 
 bool Job::OnEvaluated(const Registrant& registrant, const v1::Evaluated& evaluated, Time now) {
   if (!evaluate_ || evaluate_->evaluate().id() != evaluated.id()) return false;
-  state_.evaluation_took = now - state_.evaluation->since;
+  const Duration took = now - state_.evaluation->since;
   state_.evaluated_at = now;
   state_.evaluation.reset();
   evaluate_.reset();
+  if (!evaluated.error().empty()) {
+    LogError("member {} could not evaluate: {}", registrant.id, evaluated.error());
+    return true;
+  }
+  state_.evaluation_took = took;
   evaluations_.push_back({.member = registrant.id,
                           .data_epochs = evaluation_data_epochs_,
                           .loss = evaluated.loss(),
@@ -382,6 +387,10 @@ void Job::Forgive(Duration pause) {
   for (auto& [id, registrant] : registrants_) {
     registrant.rules.last_report += pause;
     if (registrant.rules.broken_since) *registrant.rules.broken_since += pause;
+  }
+  for (std::optional<Pending>* pending :
+       {&state_.finalize, &state_.evaluation, &state_.checkpoint_write}) {
+    if (*pending) (*pending)->since += pause;
   }
 }
 

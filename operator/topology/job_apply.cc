@@ -232,8 +232,15 @@ void Job::Ask(const Directives& directives, Time now) {
     if (Registrant* registrant = Find(member)) Send(*registrant, message);
     sent = std::move(message);
   };
+  const auto give_up_on = [&](const std::optional<Pending>& pending) {
+    if (!pending) return;
+    LogWarn("member {} has not answered for {:.0f} s and is given up on", pending->member,
+            ToSeconds(now - pending->since));
+    state_.evaluation_took = std::max(state_.evaluation_took, now - pending->since);
+  };
   const v1::JobProgress progress = desk_ ? desk_->Progress() : v1::JobProgress();
   if (directives.finalize) {
+    give_up_on(state_.finalize);
     HubMessage message;
     message.mutable_finalize()->set_id(next_request_++);
     message.mutable_finalize()->set_checkpoint_path(directives.finalize->path);
@@ -241,6 +248,7 @@ void Job::Ask(const Directives& directives, Time now) {
     ask(directives.finalize->member, std::move(message), state_.finalize, finalize_);
   }
   if (directives.evaluate) {
+    give_up_on(state_.evaluation);
     HubMessage message;
     message.mutable_evaluate()->set_id(next_request_++);
     state_.evaluated_data_epochs = desk_ ? desk_->ledger().data_epochs_complete() : 0;

@@ -70,7 +70,7 @@ struct Snapshot {
   // Evaluation while training.
   std::optional<Pending> evaluation;
   std::optional<Time> evaluated_at;   // the last answer, or loss of who was asked
-  Duration evaluation_took{};         // of the last one
+  Duration evaluation_took{};         // the last one, or more if one was given up on since
   int64_t evaluated_data_epochs = 0;  // complete ones, when it was asked for
   MemberId evaluated_by = 0;          // the turn goes to the next id
 

@@ -70,23 +70,41 @@ std::optional<Duration> WindUp(const Observed& observed, topology::Directives& d
     if (directives.finish) return 0s;  // one member need not wait for anyone
     return std::nullopt;
   }
-  if (members.empty() || hub.finalize || (hub.final_result && hub.final_result->error.empty())) {
+  if (members.empty() || (hub.final_result && hub.final_result->error.empty())) {
+    return std::nullopt;
+  }
+  std::vector<MemberId> connected;
+  for (const auto* member : members) {
+    if (member->connected) connected.push_back(member->rules.id);
+  }
+  if (connected.empty()) return 100ms;
+  if (hub.finalize) {
+    const auto who = WhoInstead(*hub.finalize, EvaluationLimit(hub), connected, observed.now);
+    if (who) directives.finalize = {.member = *who, .path = CheckpointPath(observed)};
     return std::nullopt;
   }
   const bool met =
       members.size() == 1 || std::ranges::all_of(members, [](const auto* m) { return m->settled; });
   const Duration waited = observed.now - *hub.finish_since;
   if (!met && waited < kFinishLimit) return kFinishLimit - waited;
-  std::vector<MemberId> connected;
-  for (const auto* member : members) {
-    if (member->connected) connected.push_back(member->rules.id);
-  }
-  if (connected.empty()) return 100ms;
   // Another after an error: it may be that one's disk.
   const MemberId who = connected[static_cast<size_t>(hub.finalize_errors) % connected.size()];
   directives.settled = met;
   directives.finalize = {.member = who, .path = CheckpointPath(observed)};
   return std::nullopt;
+}
+
+Duration EvaluationLimit(const topology::Snapshot& hub) {
+  return std::max(kEvaluationLimit, 2 * hub.evaluation_took);
+}
+
+std::optional<MemberId> WhoInstead(const topology::Pending& pending, Duration limit,
+                                   const std::vector<MemberId>& connected, Time now) {
+  if (now - pending.since < limit) return std::nullopt;
+  auto next = std::ranges::upper_bound(connected, pending.member);
+  const MemberId who = next == connected.end() ? connected.front() : *next;
+  if (who == pending.member) return std::nullopt;
+  return who;
 }
 
 std::string CheckpointPath(const Observed& observed) {

@@ -19,7 +19,11 @@ std::vector<MemberId> ConnectedMembers(const topology::Snapshot& hub) {
 std::optional<Duration> Evaluate(const Observed& observed, const std::vector<MemberId>& members,
                                  topology::Directives& directives) {
   const topology::Snapshot& hub = observed.hub;
-  if (hub.evaluation || hub.data_epochs_complete <= hub.evaluated_data_epochs) return std::nullopt;
+  if (hub.evaluation) {
+    directives.evaluate = WhoInstead(*hub.evaluation, EvaluationLimit(hub), members, observed.now);
+    return std::nullopt;
+  }
+  if (hub.data_epochs_complete <= hub.evaluated_data_epochs) return std::nullopt;
   if (hub.evaluated_at) {
     const double pause =
         ToSeconds(hub.evaluation_took) / (kEvaluationShare * static_cast<double>(members.size()));
@@ -31,17 +35,27 @@ std::optional<Duration> Evaluate(const Observed& observed, const std::vector<Mem
   return std::nullopt;
 }
 
+// Nobody while one is being written.
+std::optional<MemberId> CheckpointWriter(const Observed& observed,
+                                         const std::vector<MemberId>& members) {
+  const std::optional<topology::Pending>& pending = observed.hub.checkpoint_write;
+  if (!pending) return members.front();
+  return WhoInstead(*pending, kCheckpointLimit, members, observed.now);
+}
+
 std::optional<Duration> WriteCheckpoint(const Observed& observed,
                                         const std::vector<MemberId>& members,
                                         topology::Directives& directives) {
   const topology::Snapshot& hub = observed.hub;
   const api::CheckpointSpec& spec = observed.job.spec.checkpoint;
-  if (spec.path.empty() || hub.checkpoint_write || !hub.training_since) return std::nullopt;
+  if (spec.path.empty() || !hub.training_since) return std::nullopt;
+  const std::optional<MemberId> writer = CheckpointWriter(observed, members);
+  if (!writer) return std::nullopt;
   Time last = *hub.training_since;
   if (hub.checkpoint_tried_at) last = std::max(last, *hub.checkpoint_tried_at);
   const Duration left = last + spec.every_seconds * 1s - observed.now;
   if (left > 0s) return left;
-  directives.write_checkpoint = {.member = members.front(), .path = CheckpointPath(observed)};
+  directives.write_checkpoint = {.member = *writer, .path = CheckpointPath(observed)};
   return std::nullopt;
 }
 
@@ -68,8 +82,8 @@ bool ReadyToSuspend(const Observed& observed, topology::Directives& directives) 
   const bool tried =
       hub.checkpoint_tried_at && *hub.checkpoint_tried_at >= *hub.leases_stopped_since;
   if (tried && !hub.checkpoint_write) return true;
-  if (!hub.checkpoint_write) {
-    directives.write_checkpoint = {.member = members.front(), .path = CheckpointPath(observed)};
+  if (const auto writer = CheckpointWriter(observed, members)) {
+    directives.write_checkpoint = {.member = *writer, .path = CheckpointPath(observed)};
   }
   return false;
 }

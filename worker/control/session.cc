@@ -280,12 +280,12 @@ void Session::Answer(uint64_t id, const proto::WorkerMessage& message) {
 }
 
 void Session::OnEvaluated(uint64_t id, const absl::Status& status, const proto::Evaluated& result) {
-  if (!status.ok()) {
-    LogWarn("evaluation failed: {}", std::string(status.message()));
-    return;
-  }
   proto::WorkerMessage message;
   *message.mutable_evaluated() = result;
+  if (!status.ok()) {
+    LogWarn("evaluation failed: {}", status.ToString());
+    message.mutable_evaluated()->set_error(status.ToString());
+  }
   Answer(id, message);
 }
 

@@ -61,6 +61,7 @@ class FakeWorker final : public topology::Sink {
   std::vector<proto::Finalize> finalizes;
   bool answers_finalize = true;
   int evaluations = 0;
+  std::string evaluation_error;  // instead of a result
   std::vector<proto::WriteCheckpoint> checkpoints;
   struct Held {
     int64_t batches = 0;
@@ -283,6 +284,7 @@ inline void JobRig::Handle(FakeWorker& worker, const topology::HubMessage& messa
       ++worker.evaluations;
       answer.mutable_evaluated()->set_id(message.evaluate().id());
       answer.mutable_evaluated()->set_accuracy(0.5);
+      answer.mutable_evaluated()->set_error(worker.evaluation_error);
       break;
     case topology::HubMessage::kWriteCheckpoint:
       worker.checkpoints.push_back(message.write_checkpoint());

@@ -4,6 +4,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "operator/api/labels.h"
+#include "operator/training_job/completion.h"
 #include "operator/training_job/decide.h"
 #include "tests/operator/training_job/job_rig.h"
 
@@ -270,6 +271,32 @@ TEST(Scenario, TheFinalizerIsKilledAndAnotherIsNamed) {
   rig.Kill(**named);
   ASSERT_TRUE(rig.RunUntil(2s, [&] { return Over(rig); }));
   EXPECT_THAT(rig.workers, SizeIs(3)) << "no pod is made after finish";
+}
+
+TEST(Scenario, TheFinalizerHangsThoughItReportsAndAnotherIsNamed) {
+  JobRig rig(2);
+  for (auto& worker : rig.workers) worker->answers_finalize = false;
+  const auto asked = [&](int requests) {
+    size_t all = 0;
+    for (auto& worker : rig.workers) all += worker->finalizes.size();
+    return all == static_cast<size_t>(requests);
+  };
+  ASSERT_TRUE(rig.RunUntil(20s, [&] { return asked(1); }));
+  ASSERT_TRUE(rig.RunUntil(kEvaluationLimit + 5s, [&] { return asked(2); }));
+  rig.Run(kEvaluationLimit + 5s);
+  EXPECT_TRUE(asked(2)) << "who comes next is given twice the time";
+  for (auto& worker : rig.workers) worker->answers_finalize = true;
+  ASSERT_TRUE(rig.RunUntil(kEvaluationLimit + 5s, [&] { return Over(rig); }));
+  EXPECT_EQ(rig.workers[0]->finalizes.size() + rig.workers[1]->finalizes.size(), 3u);
+  EXPECT_EQ(rig.Stats().lost, 0) << "nobody was sent away for it";
+}
+
+TEST(Scenario, AFailedEvaluationIsNoResultAndTheNextOneIsAskedFor) {
+  JobRig rig(1, 20);
+  rig.workers[0]->evaluation_error = "no test set";
+  ASSERT_TRUE(rig.RunUntil(20s, [&] { return rig.workers[0]->evaluations == 2; }));
+  EXPECT_THAT(rig.Stats().evaluations, IsEmpty());
+  EXPECT_FALSE(rig.hub.Observe(rig.key()).evaluation);
 }
 
 TEST(Scenario, AllAreLostAfterFinishAndTheJobTrainsAgain) {

@@ -124,13 +124,19 @@ TEST(FailurePolicy, WaitsWhenPodsFailOneAfterAnother) {
   EXPECT_EQ(JudgeFailures(observed).wait, 0s);
 }
 
-TEST(Upkeep, AnEvaluationWaitsUntilItCostsFivePercentAtMost) {
-  Observed observed = JobOf(2);
-  for (MemberId id : {MemberId{3}, MemberId{5}}) {
+Observed Training(const std::vector<MemberId>& members) {
+  Observed observed = JobOf(static_cast<int>(members.size()));
+  for (MemberId id : members) {
     topology::RegistrantView& view = observed.hub.registrants.emplace_back();
     view.rules.id = id;
     view.rules.member = view.connected = true;
   }
+  observed.hub.training_since = observed.now;
+  return observed;
+}
+
+TEST(Upkeep, AnEvaluationWaitsUntilItCostsFivePercentAtMost) {
+  Observed observed = Training({3, 5});
   observed.hub.data_epochs_complete = 1;
   observed.hub.evaluated_by = 3;
   topology::Directives directives;
@@ -144,6 +150,61 @@ TEST(Upkeep, AnEvaluationWaitsUntilItCostsFivePercentAtMost) {
   observed.now += 1s;
   Maintain(observed, directives);
   EXPECT_TRUE(directives.evaluate);
+}
+
+TEST(Upkeep, AnEvaluationThatIsNotAnsweredIsAskedOfTheNext) {
+  Observed observed = Training({3, 5});
+  observed.hub.evaluation = topology::Pending{.member = 5, .since = observed.now};
+  const auto asked = [&] {
+    topology::Directives directives;
+    Maintain(observed, directives);
+    return directives.evaluate;
+  };
+  observed.now += kEvaluationLimit - 1ms;
+  EXPECT_FALSE(asked());
+  observed.now += 1ms;
+  EXPECT_EQ(asked(), MemberId{3});
+  observed.hub.evaluation_took = kEvaluationLimit;
+  EXPECT_FALSE(asked()) << "they take long";
+  observed.now += kEvaluationLimit;
+  EXPECT_EQ(asked(), MemberId{3});
+  observed.hub.registrants.front().connected = false;
+  EXPECT_FALSE(asked()) << "there is nobody else";
+}
+
+TEST(Upkeep, ACheckpointThatIsNotAnsweredIsAskedOfTheNext) {
+  Observed observed = Training({3, 5});
+  observed.job.spec.checkpoint.path = "/c";
+  observed.job.spec.checkpoint.every_seconds = 10;
+  observed.hub.checkpoint_tried_at = observed.now;
+  observed.hub.checkpoint_write = topology::Pending{.member = 3, .since = observed.now};
+  topology::Directives directives;
+  observed.now += kCheckpointLimit - 1ms;
+  Maintain(observed, directives);
+  EXPECT_FALSE(directives.write_checkpoint);
+  observed.now += 1ms;
+  Maintain(observed, directives);
+  ASSERT_TRUE(directives.write_checkpoint);
+  EXPECT_EQ(directives.write_checkpoint->member, 5u);
+  directives = {};
+  observed.hub.leases_stopped_since = observed.now;
+  EXPECT_FALSE(ReadyToSuspend(observed, directives));
+  ASSERT_TRUE(directives.write_checkpoint);
+  EXPECT_EQ(directives.write_checkpoint->member, 5u);
+}
+
+TEST(Completion, AFinalizeThatIsNotAnsweredIsAskedOfTheNext) {
+  Observed observed = Training({3, 5});
+  observed.hub.finish_since = observed.now;
+  observed.hub.finalize = topology::Pending{.member = 3, .since = observed.now};
+  topology::Directives directives;
+  observed.now += kEvaluationLimit - 1ms;
+  WindUp(observed, directives);
+  EXPECT_FALSE(directives.finalize);
+  observed.now += 1ms;
+  WindUp(observed, directives);
+  ASSERT_TRUE(directives.finalize);
+  EXPECT_EQ(directives.finalize->member, 5u);
 }
 
 TEST(WorkerPod, CarriesTheTemplateAndSaysWhoseItIs) {

@@ -329,6 +329,17 @@ TEST_F(SessionTest, ARequestThatComesAgainIsAnsweredAgainAndDoneOnce) {
   EXPECT_EQ(SentOne().evaluated().accuracy(), 0.5);
 }
 
+TEST_F(SessionTest, AnEvaluationThatFailsIsAnsweredToo) {
+  Admit(7);
+  session_.OnMessage(EvaluateMessage(4));
+  proto::Evaluated evaluated;
+  evaluated.set_id(4);
+  session_.OnEvaluated(4, absl::DataLossError("not a number"), evaluated);
+  const auto answer = SentOne().evaluated();
+  EXPECT_EQ(answer.id(), 4u);
+  EXPECT_EQ(answer.error(), "DATA_LOSS: not a number");
+}
+
 TEST_F(SessionTest, PassesOnCheckpointAndFinalizeAndTheirAnswers) {
   Admit(7);
   proto::HubMessage message;
