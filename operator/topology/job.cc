@@ -38,6 +38,11 @@ HubMessage RefusedMessage(std::string reason) {
   return message;
 }
 
+// Ids of requests are the hub's own: one of an earlier operator may come again.
+bool IsFrom(MemberId member, const std::optional<Pending>& pending) {
+  return pending && pending->member == member;
+}
+
 absl::Status CheckClaims(const v1::Register& registration) {
   const std::pair<const char*, uint64_t> claims[] = {{"member", registration.member()},
                                                      {"view.epoch", registration.view().epoch()}};
@@ -296,7 +301,9 @@ bool Job::ProgressIsNews() {
 }
 
 bool Job::OnEvaluated(const Registrant& registrant, const v1::Evaluated& evaluated, Time now) {
-  if (!evaluate_ || evaluate_->evaluate().id() != evaluated.id()) return false;
+  if (!IsFrom(registrant.id, state_.evaluation) || evaluate_->evaluate().id() != evaluated.id()) {
+    return false;
+  }
   const Duration took = now - state_.evaluation->since;
   state_.evaluated_at = now;
   state_.evaluation.reset();
@@ -317,8 +324,10 @@ bool Job::OnEvaluated(const Registrant& registrant, const v1::Evaluated& evaluat
 
 bool Job::OnCheckpointWritten(const Registrant& registrant, const v1::CheckpointWritten& written,
                               Time now) {
-  if (!write_checkpoint_ || write_checkpoint_->write_checkpoint().id() != written.id())
+  if (!IsFrom(registrant.id, state_.checkpoint_write) ||
+      write_checkpoint_->write_checkpoint().id() != written.id()) {
     return false;
+  }
   if (written.error().empty()) {
     state_.checkpointed_at = now;
     NoteCheckpoint(written.path(), write_checkpoint_->write_checkpoint().progress());
@@ -333,7 +342,9 @@ bool Job::OnCheckpointWritten(const Registrant& registrant, const v1::Checkpoint
 }
 
 bool Job::OnFinalized(const Registrant& registrant, const v1::Finalized& finalized, Time now) {
-  if (!finalize_ || finalize_->finalize().id() != finalized.id()) return false;
+  if (!IsFrom(registrant.id, state_.finalize) || finalize_->finalize().id() != finalized.id()) {
+    return false;
+  }
   finalize_.reset();
   state_.finalize.reset();
   state_.final_result = {.loss = finalized.loss(),

@@ -198,7 +198,7 @@ void Session::OnUnfit(const std::string& job_uid, const std::string& reason,
   proto::WorkerMessage unfit;
   unfit.mutable_unfit()->set_reason(reason);
   unfit.mutable_unfit()->set_message(message);
-  Send(unfit);
+  if (registered_) Send(unfit);  // else the next Assign builds again
 }
 
 void Session::OnStart(const proto::Start& start) {
@@ -236,7 +236,8 @@ void Session::OnStarted(const absl::Status& status, double seconds) {
     LogWarn("cannot start: {}", std::string(status.message()));
     message.mutable_leave()->set_reason(std::string(status.message()));
   }
-  Send(message);
+  // On a stream that has not said who this is it would speak for somebody else.
+  if (registered_) Send(message);
 }
 
 void Session::OnView(const proto::View& view) {
@@ -275,7 +276,8 @@ void Session::Answer(uint64_t id, const proto::WorkerMessage& message) {
   for (Request& request : requests_) {
     if (request.id != id) continue;
     request.answer = message;
-    return Send(message);
+    if (registered_) Send(message);  // else the hub asks again
+    return;
   }
 }
 

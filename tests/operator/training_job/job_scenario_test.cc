@@ -273,6 +273,23 @@ TEST(Scenario, TheFinalizerIsKilledAndAnotherIsNamed) {
   EXPECT_THAT(rig.workers, SizeIs(3)) << "no pod is made after finish";
 }
 
+TEST(Scenario, AnAnswerFromSomebodyWhoWasNotAskedIsNone) {
+  JobRig rig(2, 1);
+  for (auto& worker : rig.workers) worker->answers_finalize = false;
+  const auto asked = [&] {
+    return std::ranges::find_if(rig.workers, [](auto& w) { return !w->finalizes.empty(); });
+  };
+  ASSERT_TRUE(rig.RunUntil(20s, [&] { return asked() != rig.workers.end(); }));
+  proto::WorkerMessage answer;
+  answer.mutable_finalized()->set_id((*asked())->finalizes[0].id());
+  for (auto& worker : rig.workers) {
+    if (worker != *asked()) rig.hub.OnMessage(worker->session, answer);
+  }
+  EXPECT_FALSE(rig.hub.Observe(rig.key()).final_result);
+  rig.hub.OnMessage((*asked())->session, answer);
+  EXPECT_TRUE(rig.hub.Observe(rig.key()).final_result);
+}
+
 TEST(Scenario, TheFinalizerHangsThoughItReportsAndAnotherIsNamed) {
   JobRig rig(2);
   for (auto& worker : rig.workers) worker->answers_finalize = false;

@@ -208,6 +208,43 @@ TEST_F(SessionTest, AStartOfAnEarlierIdIsNotAnswered) {
   EXPECT_TRUE(SentOne().has_ready());
 }
 
+TEST_F(SessionTest, ANewStreamHearsNothingBeforeItHasSaidWhoThisIs) {
+  Build(7);
+  session_.OnMessage(StartMessage(proto::Start::FROM_COPY));
+  session_.OnDisconnected();
+  session_.OnConnected();
+  Forget();
+  session_.OnStarted(absl::OkStatus(), 0);
+  EXPECT_THAT(Sent(), IsEmpty());
+}
+
+TEST_F(SessionTest, AnAnswerWaitsUntilTheHubAsksAgainOnANewStream) {
+  Admit(7);
+  session_.OnMessage(EvaluateMessage(4));
+  session_.OnDisconnected();
+  session_.OnConnected();
+  Forget();
+  proto::Evaluated evaluated;
+  evaluated.set_id(4);
+  session_.OnEvaluated(4, absl::OkStatus(), evaluated);
+  EXPECT_THAT(Sent(), IsEmpty());
+  session_.OnMessage(AssignMessage(7));
+  session_.OnMessage(EvaluateMessage(4));
+  EXPECT_EQ(SentOne().evaluated().id(), 4u);
+}
+
+TEST_F(SessionTest, IsNotUnfitOnAStreamThatHasNotBeenAssignedYet) {
+  session_.OnConnected();
+  session_.OnMessage(AssignMessage(7));
+  session_.OnDisconnected();
+  session_.OnConnected();
+  Forget();
+  session_.OnUnfit("u1", "InvalidDataset", "no file");
+  EXPECT_THAT(Sent(), IsEmpty());
+  session_.OnMessage(AssignMessage(8));
+  EXPECT_THAT(parts_.Take(), ElementsAre("build u1 as 8"));
+}
+
 TEST_F(SessionTest, WhatIsAskedForBeforeThereIsAModelIsPassedOver) {
   session_.OnConnected();
   session_.OnMessage(AssignMessage(7));
