@@ -101,6 +101,8 @@ class Job {
   bool ProgressIsNews();
 
   void Begin(const Directives& directives, Time now);
+  // To the progress of the checkpoint that a new roster loaded, or to zero. REQUIRES: desk_.
+  void SetBack(const Directives& directives);
   void Publish(const Publication& publication, const Clock& clock);
   RosterChange Depart(const membership::Removal& removal, bool lost, Time now);
   std::optional<RosterChange> Admit(MemberId id, Time now);

@@ -66,6 +66,11 @@ void Job::Begin(const Directives& directives, Time now) {
   if (!state_.training_since) state_.training_since = now;
   if (!desk_ || directives.start == membership::Start::kSurvivor) return;
   samples_rate_.Clear();
+  SetBack(directives);
+  state_.evaluated_data_epochs = desk_->ledger().data_epochs_complete();
+}
+
+void Job::SetBack(const Directives& directives) {
   absl::Status status;
   if (directives.start == membership::Start::kCheckpoint &&
       directives.start_checkpoint == newest_checkpoint_.path()) {

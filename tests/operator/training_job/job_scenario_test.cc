@@ -427,6 +427,15 @@ TEST(Scenario, MembersEvaluateInTurnAfterDataEpochs) {
   EXPECT_LE(rig.Stats().evaluations.size(), 20u);
 }
 
+TEST(Scenario, DataEpochsThatAreTrainedAgainAreEvaluatedAgain) {
+  JobRig rig(1, 100);
+  const auto evaluations = [&] { return rig.Stats().evaluations.size(); };
+  ASSERT_TRUE(rig.RunUntil(60s, [&] { return evaluations() == 3; }));
+  rig.Kill(*rig.workers[0]);
+  ASSERT_TRUE(rig.RunUntil(60s, [&] { return evaluations() == 4; }));
+  EXPECT_LT(rig.Stats().data_epochs, 2);
+}
+
 TEST(Scenario, APauseOfTheHubItselfCostsNobodyMembership) {
   JobRig rig(3, 1000);
   rig.RunUntil(5s, [&] { return rig.Members().size() == 3; });
