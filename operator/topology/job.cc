@@ -10,6 +10,7 @@ namespace grapevine::topology {
 namespace {
 
 constexpr Duration kProgressInterval = 1s;
+constexpr Duration kRateInterval = 1s;
 // Batch normalisation needs two; and the batches of all data epochs are to be counted in 63 bits.
 constexpr int64_t kFewestSamples = 2;
 constexpr int64_t kMostSamples = 1'000'000'000;
@@ -388,10 +389,12 @@ void Job::BroadcastProgress(Time now) {
 
 void Job::Tick(Time now) {
   if (desk_) desk_->Tick(now);
-  if (progress_told_ && now - *progress_told_ < kProgressInterval) return;
-  if (desk_) samples_rate_.Note(now, desk_->ledger().samples_done());
-  exchanges_rate_.Note(now, accounts_.exchanges_completed());
-  BroadcastProgress(now);
+  if (!rates_noted_ || now - *rates_noted_ >= kRateInterval) {
+    rates_noted_ = now;
+    if (desk_) samples_rate_.Note(now, desk_->ledger().samples_done());
+    exchanges_rate_.Note(now, accounts_.exchanges_completed());
+  }
+  if (!progress_told_ || now - *progress_told_ >= kProgressInterval) BroadcastProgress(now);
 }
 
 void Job::Forgive(Duration pause) {

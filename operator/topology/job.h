@@ -144,7 +144,8 @@ class Job {
   std::optional<Evaluation> result_;
   RateWindow samples_rate_;
   RateWindow exchanges_rate_;
-  std::optional<Time> progress_told_;
+  std::optional<Time> rates_noted_;
+  std::optional<Time> progress_told_;  // also with each change of the roster
   int64_t news_data_epochs_ = 0;
   bool news_used_up_ = false;
 };

@@ -55,6 +55,19 @@ TEST(Scenario, ItsChangesOfTheGraphAndItsExchangesAreCounted) {
               stats.exchanges_per_second / 2);
 }
 
+TEST(Scenario, RatesAreKnownHoweverOftenTheRosterChanges) {
+  JobRig rig(3, 100);
+  rig.RunUntil(5s, [&] { return rig.Members().size() == 3; });
+  for (int i = 0; i < 40; ++i) {
+    rig.job.spec.workers.replicas = 2 + i % 2;
+    rig.Reconcile();
+    rig.Run(500ms);
+  }
+  EXPECT_GE(rig.Stats().graph_changes, 40);
+  EXPECT_GT(rig.Stats().samples_per_second, 0);
+  EXPECT_GT(rig.Stats().exchanges_per_second, 0);
+}
+
 TEST(Scenario, FirstMembersRaceAndTheLateOnesCopy) {
   JobRig rig(2, 100);
   rig.workers[1]->paused = true;  // slow to build
