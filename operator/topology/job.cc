@@ -10,6 +10,8 @@ namespace grapevine::topology {
 namespace {
 
 constexpr Duration kProgressInterval = 1s;
+// More than can be named while a decision that begins from one of them is under way.
+constexpr size_t kCheckpointsKnown = 8;
 constexpr Duration kRateInterval = 1s;
 // Batch normalisation needs two; and the batches of all data epochs are to be counted in 63 bits.
 constexpr int64_t kFewestSamples = 2;
@@ -251,9 +253,7 @@ absl::StatusOr<bool> Job::OnBuilt(Registrant& registrant, const v1::Built& built
     // Nobody is a member yet, so this grants nothing.
     desk_->SetGranting(granting_, Time{});
   }
-  if (built.has_checkpoint()) {
-    NoteCheckpoint(built.checkpoint().path(), built.checkpoint().progress());
-  }
+  NoteCheckpoint(built.checkpoint());
   registrant.built = true;
   return true;
 }
@@ -331,7 +331,10 @@ bool Job::OnCheckpointWritten(const Registrant& registrant, const v1::Checkpoint
   }
   if (written.error().empty()) {
     state_.checkpointed_at = now;
-    NoteCheckpoint(written.path(), write_checkpoint_->write_checkpoint().progress());
+    v1::Checkpoint checkpoint;
+    checkpoint.set_path(written.path());
+    *checkpoint.mutable_progress() = write_checkpoint_->write_checkpoint().progress();
+    NoteCheckpoint(checkpoint);
   } else {
     LogError("member {} could not write checkpoint {}: {}", registrant.id, written.path(),
              written.error());
@@ -365,13 +368,14 @@ bool Job::OnFinalized(const Registrant& registrant, const v1::Finalized& finaliz
   return true;
 }
 
-void Job::NoteCheckpoint(const std::string& path, const v1::JobProgress& progress) {
-  if (path.empty() || (!newest_checkpoint_.path().empty() &&
-                       progress.samples() <= newest_checkpoint_.progress().samples())) {
+void Job::NoteCheckpoint(const v1::Checkpoint& checkpoint) {
+  if (checkpoint.path().empty() ||
+      (!checkpoints_.empty() &&
+       checkpoint.progress().samples() <= checkpoints_.back().progress().samples())) {
     return;
   }
-  newest_checkpoint_.set_path(path);
-  *newest_checkpoint_.mutable_progress() = progress;
+  checkpoints_.push_back(checkpoint);
+  if (checkpoints_.size() > kCheckpointsKnown) checkpoints_.pop_front();
 }
 
 void Job::BroadcastProgress(Time now) {
@@ -423,7 +427,7 @@ Snapshot Job::Observe() const {
   }
   snapshot.graph = graph_;
   snapshot.epoch = epoch_;
-  snapshot.checkpoint = newest_checkpoint_.path();
+  if (!checkpoints_.empty()) snapshot.checkpoint = checkpoints_.back().path();
   if (desk_) {
     const progress::Ledger& ledger = desk_->ledger();
     snapshot.samples = ledger.samples_done();

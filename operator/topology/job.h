@@ -96,7 +96,7 @@ class Job {
   bool OnCheckpointWritten(const Registrant& registrant, const v1::CheckpointWritten& written,
                            Time now);
   bool OnFinalized(const Registrant& registrant, const v1::Finalized& finalized, Time now);
-  void NoteCheckpoint(const std::string& path, const v1::JobProgress& progress);
+  void NoteCheckpoint(const v1::Checkpoint& checkpoint);
   // Since the last call the samples were used up, or a data epoch was completed.
   bool ProgressIsNews();
 
@@ -129,7 +129,7 @@ class Job {
   int64_t dataset_samples_ = 0;
   std::unique_ptr<LeaseDesk> desk_;  // from the first Built on
   bool granting_ = false;
-  v1::Checkpoint newest_checkpoint_;
+  std::deque<v1::Checkpoint> checkpoints_;  // the newest ones that were named, in ascending order
 
   // What Observe says of things that are asked for and answered, kept as it happens.
   Snapshot state_;

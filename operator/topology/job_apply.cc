@@ -71,10 +71,13 @@ void Job::Begin(const Directives& directives, Time now) {
 }
 
 void Job::SetBack(const Directives& directives) {
-  absl::Status status;
-  if (directives.start == membership::Start::kCheckpoint &&
-      directives.start_checkpoint == newest_checkpoint_.path()) {
-    status = desk_->Restore(newest_checkpoint_.progress());
+  if (directives.start == membership::Start::kCheckpoint) {
+    // By name: a newer one may have been named since the decision was taken.
+    const auto loaded =
+        std::ranges::find(checkpoints_, directives.start_checkpoint, &v1::Checkpoint::path);
+    const absl::Status status = loaded == checkpoints_.end()
+                                    ? absl::NotFoundError("nobody has named it lately")
+                                    : desk_->Restore(loaded->progress());
     if (status.ok()) return;
     LogError("progress of {} cannot be used and begins at zero: {}", directives.start_checkpoint,
              status.ToString());

@@ -178,6 +178,28 @@ TEST_F(HubTest, AnUnknownJobIsObservedAsAnEmptyOne) {
   EXPECT_EQ(hub_.Stats(kJob).joined, 0);
 }
 
+TEST_F(HubTest, ARosterBeginsAtTheProgressOfTheCheckpointThatItLoaded) {
+  MakeJob();
+  const auto name = [this](const std::string& path, int64_t batches) {
+    WorkerMessage message = BuiltMessage(1);
+    v1::Checkpoint& checkpoint = *message.mutable_built()->mutable_checkpoint();
+    checkpoint.set_path(path);
+    checkpoint.mutable_progress()->set_samples(10 * batches);
+    checkpoint.mutable_progress()->add_done()->set_end_batch(batches);
+    hub_.OnMessage(Register(std::make_shared<NotingSink>(), path), message);
+  };
+  name("/c/20", 2);
+  const Directives begin{.start = membership::Start::kCheckpoint,
+                         .start_checkpoint = hub_.Observe(kJob).checkpoint};
+  name("/c/30", 3);
+  hub_.Apply(kJob, begin);
+  EXPECT_EQ(begin.start_checkpoint, "/c/20");
+  EXPECT_EQ(hub_.Observe(kJob).samples, 20);
+  EXPECT_EQ(hub_.Observe(kJob).checkpoint, "/c/30");
+  hub_.Apply(kJob, {.start = membership::Start::kCheckpoint, .start_checkpoint = "/c/unknown"});
+  EXPECT_EQ(hub_.Observe(kJob).samples, 0);
+}
+
 TEST_F(HubTest, RolesBecomeWaysToStart) {
   EXPECT_EQ(FromOf(membership::Role::kSeed), v1::Start::FROM_SEED);
   EXPECT_EQ(FromOf(membership::Role::kCopy), v1::Start::FROM_COPY);
