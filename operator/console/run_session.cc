@@ -11,7 +11,6 @@ namespace {
 
 using topology::Stage;
 
-constexpr Duration kRateWindow = 3s;
 constexpr double kKeySlowdown = 10;
 
 }  // namespace
@@ -33,10 +32,6 @@ void RunSession::Turn(Time now, topology::JobStats stats, api::TrainingJobStatus
   status_ = std::move(status);
   if (!first_member_ && stats_.joined > 0) first_member_ = now;
   if (first_member_ && !training_end_ && stats_.stage > Stage::kTraining) training_end_ = now;
-  exchanges_.emplace_back(now, stats_.exchanges.completed);
-  while (exchanges_.size() > 2 && now - exchanges_.front().first > kRateWindow) {
-    exchanges_.pop_front();
-  }
   TellChanges(now);
   FireDue(now);
 }
@@ -231,11 +226,7 @@ RunView RunSession::View(Time now) const {
   view.loss = stats_.loss;
   if (!stats_.evaluations.empty()) view.accuracy = stats_.evaluations.back().accuracy;
   if (stats_.result) view.accuracy = stats_.result->accuracy;
-  if (exchanges_.size() > 1) {
-    const double seconds = ToSeconds(exchanges_.back().first - exchanges_.front().first);
-    const auto count = static_cast<double>(exchanges_.back().second - exchanges_.front().second);
-    view.exchanges_per_second = seconds > 0 ? count / seconds : 0;
-  }
+  view.exchanges_per_second = stats_.exchanges_per_second;
   view.consensus_distance = stats_.consensus_distance.value_or(std::nan(""));
   view.epoch = stats_.graph_epoch;
   view.edges = stats_.graph_edges;

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <deque>
 #include <functional>
 #include <optional>
 #include <random>
@@ -96,7 +95,6 @@ class RunSession {
   bool stop_requested_ = false;
   std::vector<std::string> events_;  // for the screen, the last kMaxEvents
   std::vector<std::string> news_;
-  std::deque<std::pair<Time, int64_t>> exchanges_;  // completed ones, over the last seconds
 
   static constexpr size_t kMaxEvents = 100;
 };

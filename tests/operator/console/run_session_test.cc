@@ -187,6 +187,14 @@ TEST_F(RunSessionTest, EvaluationsAreNewsAndTheLatestIsOnTheScreen) {
   EXPECT_THAT(view.events, Not(Contains(HasSubstr("accuracy"))));
 }
 
+TEST_F(RunSessionTest, ShowsTheRateOfExchangesAsTheHubMeasuresIt) {
+  RunSession session = Session("");
+  JobStats stats = Training(2, 0.1);
+  stats.exchanges_per_second = 12.5;
+  session.Turn(kStart, stats, With(api::kRunning));
+  EXPECT_EQ(session.View(kStart).exchanges_per_second, 12.5);
+}
+
 TEST_F(RunSessionTest, TellsEachChangeOnce) {
   RunSession session = Session("");
   JobStats stats = Training(2, 0.1);
