@@ -14,6 +14,7 @@
 
 #include "CLI/CLI.hpp"
 #include "fmt/format.h"
+#include "operator/api/checkpoint_file.h"
 #include "operator/api/labels.h"
 #include "operator/api/validation.h"
 #include "operator/base/log.h"
@@ -409,7 +410,7 @@ void Watch(LocalOperator& local, console::RunSession& session, Display& display,
 bool HasCheckpoint(const std::filesystem::path& folder) {
   std::error_code error;
   for (const auto& entry : std::filesystem::directory_iterator(folder, error)) {
-    if (entry.path().extension() == ".safetensors") return true;
+    if (entry.path().extension() == api::kCheckpointExtension) return true;
   }
   return false;
 }
