@@ -55,9 +55,8 @@ Ledger::Ledger(const LedgerOptions& options)
     : options_(options),
       batches_per_epoch_(BatchesPerEpoch(options)),
       total_batches_(batches_per_epoch_ * options.data_epochs),
-      free_(Interval{0, total_batches_}),
-      next_lease_(options.first_lease) {
-  GRAPEVINE_CHECK(options.data_epochs >= 1 && options.first_lease >= 1);
+      free_(Interval{0, total_batches_}) {
+  GRAPEVINE_CHECK(options.data_epochs >= 1);
 }
 
 int64_t Ledger::SamplesIn(Interval batches) const {

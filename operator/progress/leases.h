@@ -52,7 +52,6 @@ struct LedgerOptions {
   int64_t samples_per_epoch = 0;  // the training set's size, >= 1
   int64_t batch_size = 0;         // of one member, >= 1
   int64_t data_epochs = 0;        // of the whole job, >= 1
-  LeaseId first_lease = 1;        // a new leader goes on above what members report
 };
 
 // Who trains on which batch, and which are done: each batch of each data epoch counts once, whoever
@@ -167,7 +166,7 @@ class Ledger {
   IntervalSet done_;
   Holdings leases_;
   std::unordered_map<MemberId, double> rates_;
-  LeaseId next_lease_;
+  LeaseId next_lease_ = 1;
   Duration patience_ = kPatience;
   int64_t samples_done_ = 0;
   bool suspended_ = false;
