@@ -46,7 +46,7 @@ using Reactor = ::grpc::ServerBidiReactor<WorkerMessage, HubMessage>;
 // longer than the stream lives. Thread-safe.
 class StreamSink final : public topology::Sink {
  public:
-  explicit StreamSink(Reactor* stream) : stream_(stream) {}
+  StreamSink(::grpc::CallbackServerContext* call, Reactor* stream) : call_(call), stream_(stream) {}
 
   bool Send(const HubMessage& message) override {
     MutexLock lock(mutex_);
@@ -60,6 +60,8 @@ class StreamSink final : public topology::Sink {
   void Close() override {
     MutexLock lock(mutex_);
     closing_ = true;
+    // The worker does not read, so the write under way would never end.
+    if (stream_ != nullptr && queue_.size() >= TopologyServer::kMaxQueued) call_->TryCancel();
     FinishIfDrainedLocked();
   }
 
@@ -103,6 +105,7 @@ class StreamSink final : public topology::Sink {
   }
 
   Mutex mutex_;
+  ::grpc::CallbackServerContext* const call_;             // lives as long as the stream
   Reactor* stream_ ABSL_GUARDED_BY(mutex_);               // null once it is done
   std::deque<HubMessage> queue_ ABSL_GUARDED_BY(mutex_);  // the first is being written, if any is
   bool writing_ ABSL_GUARDED_BY(mutex_) = false;
@@ -114,8 +117,8 @@ class StreamSink final : public topology::Sink {
 // threads, which call one method at a time for reads and one for writes.
 class SessionStream final : public Reactor {
  public:
-  SessionStream(topology::Hub& hub, StreamCount& count)
-      : hub_(hub), count_(count), sink_(std::make_shared<StreamSink>(this)) {
+  SessionStream(topology::Hub& hub, StreamCount& count, ::grpc::CallbackServerContext* call)
+      : hub_(hub), count_(count), sink_(std::make_shared<StreamSink>(call, this)) {
     count_.Add();
     session_ = hub_.Connect(sink_);
     StartRead(&message_);
@@ -152,8 +155,8 @@ class Service final : public topology::v1::Topology::CallbackService {
  public:
   Service(topology::Hub& hub, StreamCount& count) : hub_(hub), count_(count) {}
 
-  Reactor* Session(::grpc::CallbackServerContext*) override {
-    return new SessionStream(hub_, count_);  // deletes itself
+  Reactor* Session(::grpc::CallbackServerContext* call) override {
+    return new SessionStream(hub_, count_, call);  // deletes itself
   }
 
  private:
