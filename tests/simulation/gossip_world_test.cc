@@ -36,9 +36,7 @@ void TrainFor(GossipWorld& world, int steps, Duration step) {
 // Views and gradients stop, what is under way ends.
 void Quiesce(GossipWorld& world) {
   for (MemberId id : Alive(world)) {
-    world.Tell(id, BackToBackSet{false});
-    world.Tell(id, PolicyChanged{{.per_step = 0}});
-    world.Tell(id, StepsMade{1});
+    world.Tell(id, StopBegun{});
   }
   world.RunFor(30s);
   for (MemberId id : Alive(world)) EXPECT_FALSE(world.engine(id).exchange().has_value()) << id;

@@ -44,7 +44,6 @@ class Driver {
   // Holds from the next offer on. A view whose epoch is not newer is ignored (a new identity resets
   // that).
   void SetView(View view);
-  void SetPolicy(const ExchangePolicy& policy);
 
   // The trainer made a step: the debt grows by per_step, capped at it. Cheap enough for every step.
   void NoteStep();

@@ -80,8 +80,6 @@ void Engine::On(Time now, const ViewChanged& event, Effects& effects) {
   }
 }
 
-void Engine::On(Time, const PolicyChanged& event, Effects&) { policy_ = event.policy; }
-
 void Engine::On(Time, const StepsMade& event, Effects&) {
   const double cap = std::max(policy_.per_step, 1.0);
   debt_ = policy_.per_step == 0

@@ -24,9 +24,6 @@ struct IdentityChanged {
 struct ViewChanged {
   View view;
 };
-struct PolicyChanged {
-  ExchangePolicy policy;
-};
 struct StepsMade {
   uint64_t steps = 0;
 };
@@ -53,9 +50,9 @@ struct PeerRejected {
 };
 struct Tick {};  // only time has passed
 
-using GossipEvent = std::variant<IdentityChanged, ViewChanged, PolicyChanged, StepsMade,
-                                 BackToBackSet, FinishBegun, StopBegun, FrameArrived, ChunkMixed,
-                                 ChunkSpoilt, ExchangeBarred, PeerLost, PeerRejected, Tick>;
+using GossipEvent = std::variant<IdentityChanged, ViewChanged, StepsMade, BackToBackSet,
+                                 FinishBegun, StopBegun, FrameArrived, ChunkMixed, ChunkSpoilt,
+                                 ExchangeBarred, PeerLost, PeerRejected, Tick>;
 
 struct EngineOptions {
   uint64_t seed = 0;
@@ -90,7 +87,6 @@ class Engine {
  private:
   void On(Time now, const IdentityChanged& event, Effects& effects);
   void On(Time now, const ViewChanged& event, Effects& effects);
-  void On(Time now, const PolicyChanged& event, Effects& effects);
   void On(Time now, const StepsMade& event, Effects& effects);
   void On(Time now, const BackToBackSet& event, Effects& effects);
   void On(Time now, const FinishBegun& event, Effects& effects);
@@ -122,7 +118,7 @@ class Engine {
   void RefreshCounts();
 
   const ChunkGrid grid_;
-  ExchangePolicy policy_;
+  const ExchangePolicy policy_;
   MemberId member_ = 0;
   bool back_to_back_ = false;
   bool finishing_ = false;
