@@ -11,6 +11,9 @@ void Joiner::Start(Time now, MemberId self, std::vector<Neighbour> donors, Effec
   GRAPEVINE_CHECK(!active());
   donors_ = std::move(donors);
   next_donor_ = 0;
+  refused_ = false;
+  pause_ = kFirstPause;
+  last_round_ = now + kRounds;
   id_.active = self;
   AskNext(now, effects);
 }
@@ -25,6 +28,7 @@ bool Joiner::OnFrame(Time now, MemberId donor, const Header& header, Effects& ef
       while (requested_ < std::min(kAhead, 2 * grid_.chunks())) Request(effects);
       return true;
     case Kind::kStateRefuse:
+      refused_ = true;
       AskNext(now, effects);
       return true;
     case Kind::kStateChunk: {
@@ -51,31 +55,30 @@ void Joiner::OnLoaded(Time now, bool sound, Effects& effects) {
     return;
   }
   Send(Kind::kStateClose, 0, effects);
-  state_ = State::kIdle;
-  effects.list.push_back(
-      {.kind = Effect::Kind::kCopied, .peer = donor(), .header = {}, .address = {}});
+  End(Effect::Kind::kCopied, effects);
 }
 
 void Joiner::OnLost(Time now, MemberId donor, Effects& effects) {
-  if (active() && donor == this->donor()) AskNext(now, effects);
+  if (IsAt(donor)) AskNext(now, effects);
 }
 
 void Joiner::OnTime(Time now, Effects& effects) {
-  if (active() && deadline_ <= now) GiveUpDonor(now, effects);
+  if (active() && deadline_ <= now) {
+    state_ == State::kPausing ? AskNext(now, effects) : GiveUpDonor(now, effects);
+  }
   if (active()) effects.wake_at = std::min(effects.wake_at, deadline_);
 }
 
+bool Joiner::IsAt(MemberId donor) const {
+  return active() && state_ != State::kPausing && donor == this->donor();
+}
+
 bool Joiner::Concerns(MemberId donor, const Header& header) const {
-  return active() && donor == this->donor() && header.exchange == id_;
+  return IsAt(donor) && header.exchange == id_;
 }
 
 void Joiner::AskNext(Time now, Effects& effects) {
-  if (next_donor_ == donors_.size()) {
-    state_ = State::kIdle;
-    effects.list.push_back(
-        {.kind = Effect::Kind::kCopyFailed, .peer = 0, .header = {}, .address = {}});
-    return;
-  }
+  if (next_donor_ == donors_.size()) return EndRound(now, effects);
   const Neighbour& next = donors_[next_donor_++];
   state_ = State::kAsking;
   deadline_ = now + kSilence;
@@ -87,6 +90,20 @@ void Joiner::AskNext(Time now, Effects& effects) {
                           .header = {},
                           .address = next.address});
   Send(Kind::kStateOpen, 0, effects);
+}
+
+void Joiner::EndRound(Time now, Effects& effects) {
+  if (!refused_ || now + pause_ > last_round_) return End(Effect::Kind::kCopyFailed, effects);
+  state_ = State::kPausing;
+  deadline_ = now + pause_;
+  pause_ = std::min(2 * pause_, kLongestPause);
+  next_donor_ = 0;
+  refused_ = false;
+}
+
+void Joiner::End(Effect::Kind outcome, Effects& effects) {
+  state_ = State::kIdle;
+  effects.list.push_back({.kind = outcome, .peer = 0, .header = {}, .address = {}});
 }
 
 void Joiner::GiveUpDonor(Time now, Effects& effects) {

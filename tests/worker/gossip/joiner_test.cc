@@ -16,12 +16,20 @@ struct Copy {
 
   bool Frame(MemberId donor, Kind kind, uint32_t chunk = 0, uint32_t bytes = 0) {
     effects = {};
-    return joiner.OnFrame(kNow, donor,
+    return joiner.OnFrame(now, donor,
                           {.kind = kind,
                            .chunk = chunk,
                            .exchange = {.active = kSelf, .counter = counter},
                            .payload_bytes = bytes},
                           effects);
+  }
+  // Each donor of the round answers that it is busy.
+  void RefuseAll() {
+    for (MemberId donor : {1, 2}) {
+      EXPECT_TRUE(Asked(donor));
+      Frame(donor, Kind::kStateRefuse);
+      ++counter;
+    }
   }
   size_t Count(Effect::Kind kind) const {
     return std::ranges::count_if(effects.list, [kind](const Effect& e) { return e.kind == kind; });
@@ -39,6 +47,7 @@ struct Copy {
 
   Joiner joiner{kGrid};
   Effects effects;
+  Time now = kNow;
   uint64_t counter = 1;
 };
 
@@ -93,9 +102,8 @@ TEST(Joiner, WhateverGoesWrongTheNextDonorBeginsAtTheStart) {
 
 TEST(Joiner, FailsOnceEveryDonorHas) {
   Copy copy;
-  copy.Frame(1, Kind::kStateRefuse);
-  copy.counter = 2;
-  copy.Frame(2, Kind::kStateRefuse);
+  copy.joiner.OnLost(kNow, 1, copy.effects);
+  copy.joiner.OnTime(kNow + Joiner::kSilence, copy.effects);
   EXPECT_EQ(copy.Count(Effect::Kind::kCopyFailed), 1u);
   EXPECT_FALSE(copy.joiner.active());
   EXPECT_TRUE(copy.Frame(2, Kind::kStateAccept));  // late: dropped
@@ -103,6 +111,39 @@ TEST(Joiner, FailsOnceEveryDonorHas) {
   Joiner alone(kGrid);
   alone.Start(kNow, kSelf, {}, none);
   EXPECT_EQ(none.list.at(0).kind, Effect::Kind::kCopyFailed);
+}
+
+TEST(Joiner, BusyDonorsAreAskedAgainAfterAPause) {
+  Copy copy;
+  copy.RefuseAll();
+  EXPECT_TRUE(copy.effects.list.empty());
+  EXPECT_TRUE(copy.Frame(2, Kind::kStateAccept));  // late
+  copy.joiner.OnLost(kNow, 2, copy.effects);
+  copy.joiner.OnTime(kNow + Joiner::kFirstPause - 1ns, copy.effects);
+  EXPECT_TRUE(copy.effects.list.empty());
+  EXPECT_EQ(copy.effects.wake_at, kNow + Joiner::kFirstPause);
+  copy.joiner.OnTime(kNow + Joiner::kFirstPause, copy.effects);
+  ASSERT_TRUE(copy.Asked(1));
+  EXPECT_TRUE(copy.Frame(1, Kind::kStateAccept));
+  EXPECT_EQ(copy.Requests(), Joiner::kAhead);
+}
+
+TEST(Joiner, DonorsThatStayBusyFailTheCopyAfterRoundsThatGrowRare) {
+  Copy copy;
+  int rounds = 0;
+  while (true) {
+    copy.RefuseAll();
+    ++rounds;
+    if (!copy.joiner.active()) break;
+    copy.joiner.OnTime(copy.now, copy.effects);
+    EXPECT_LE(copy.effects.wake_at - copy.now, Joiner::kLongestPause);
+    copy.now = copy.effects.wake_at;
+    ASSERT_LE(copy.now, kNow + Joiner::kRounds);
+    copy.joiner.OnTime(copy.now, copy.effects);
+  }
+  EXPECT_EQ(copy.Count(Effect::Kind::kCopyFailed), 1u);
+  EXPECT_GE(copy.now, kNow + Joiner::kRounds - Joiner::kLongestPause);
+  EXPECT_LT(rounds, 30);
 }
 
 }  // namespace
