@@ -275,7 +275,9 @@ void Driver::Thread::Carry(const Effect& effect) {
     case Effect::Kind::kSetAddress:
       return transport_.SetAddress(effect.peer, effect.address);
     case Effect::Kind::kForget:
-      return transport_.Forget(effect.peer);
+      // A donor may be a neighbour as well.
+      if (!engine_.HasNeighbour(effect.peer)) transport_.Forget(effect.peer);
+      return;
     case Effect::Kind::kSendState:
       return SendState(effect);
     case Effect::Kind::kLoad:

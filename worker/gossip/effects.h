@@ -23,7 +23,7 @@ struct Effect {
     kLetGo,
     // `peer` is reached at `address`.
     kSetAddress,
-    // Close the stream to `peer`.
+    // Close the stream to `peer`, unless it is a neighbour.
     kForget,
     // Send header.chunk of the state to a joiner.
     kSendState,

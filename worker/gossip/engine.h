@@ -81,6 +81,9 @@ class Engine {
   const GossipCounts& counts() const { return counts_; }
   const std::optional<Exchange>& exchange() const { return exchange_; }
 
+  // In the view in force.
+  bool HasNeighbour(MemberId peer) const { return sampler_.Contains(peer); }
+
   // Whether the next StepsMade can begin an exchange: while not, nobody need be woken for one.
   bool AwaitsSteps() const;
 

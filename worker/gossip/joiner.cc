@@ -103,6 +103,10 @@ void Joiner::EndRound(Time now, Effects& effects) {
 
 void Joiner::End(Effect::Kind outcome, Effects& effects) {
   state_ = State::kIdle;
+  for (const Neighbour& donor : donors_) {
+    effects.list.push_back(
+        {.kind = Effect::Kind::kForget, .peer = donor.member, .header = {}, .address = {}});
+  }
   effects.list.push_back({.kind = outcome, .peer = 0, .header = {}, .address = {}});
 }
 

@@ -28,6 +28,8 @@ namespace grapevine::gossip {
 //   Pausing  the pause is over                    Asking the first donor
 // clang-format on
 //
+// At the end every donor is to be forgotten: kForget, before kCopied or kCopyFailed.
+//
 // Pure. Thread-compatible.
 class Joiner {
  public:

@@ -200,6 +200,41 @@ TEST(Driver, AJoinerCopiesWeightsAndMomentumFromTheNextDonorThatServes) {
   StopAll(members);
 }
 
+TEST(Driver, AfterACopyTheStreamsToDonorsCloseExceptToNeighbours) {
+  for (bool neighbour : {false, true}) {
+    transport::Switch network;
+    MemberThread member(network, 1, {.elements = 100, .chunk_elements = 10});
+    member.driver.Start();
+    transport::InProcessTransport donor(network, "donor");
+    donor.SetIdentity({.job_uid = "job", .member = 2, .layout_hash = 1});
+    const auto next = [&donor] {
+      std::vector<transport::Event> events;
+      const Time deadline = RealNow() + 60s;
+      while (events.empty() && RealNow() < deadline) donor.Poll(deadline, events);
+      return events.empty() ? transport::Event{} : events.front();
+    };
+    View view{.epoch = 1, .side = Side::kPassive, .neighbours = {}};
+    if (neighbour) view.neighbours = {{.member = 2, .address = donor.address()}};
+    member.driver.SetView(view);
+    std::atomic<bool> done = false;
+    member.driver.CopyState({{.member = 2, .address = donor.address()}},
+                            [&](const absl::Status&) { done = true; });
+    const transport::Event asked = next();
+    ASSERT_EQ(asked.frame.header.kind, Kind::kStateOpen);
+    // No answer to that: it is given up.
+    donor.Send(1, {.header = {.kind = Kind::kStateChunk, .exchange = asked.frame.header.exchange},
+                   .payload = {}});
+    ASSERT_EQ(next().frame.header.kind, Kind::kStateClose);
+    ASSERT_TRUE(Eventually([&] { return done.load(); }));
+    donor.Send(1, {.header = {.kind = Kind::kOffer, .exchange = {.active = 2, .counter = 2}},
+                   .payload = {}});
+    const transport::Event answer = next();
+    EXPECT_EQ(answer.kind,
+              neighbour ? transport::Event::Kind::kFrame : transport::Event::Kind::kPeerLost);
+    member.driver.Stop(RealNow());
+  }
+}
+
 TEST(Driver, StoppingEndsACopyUnderWay) {
   transport::Switch network;
   Members members = Make(network, 2, {.elements = 100, .chunk_elements = 10});

@@ -66,6 +66,7 @@ TEST(Joiner, CopiesAllChunksInOrderWithAFewRequestsOut) {
   }
   EXPECT_EQ(requested, 6u);
   EXPECT_EQ(copy.Count(Effect::Kind::kCopied), 1u);
+  EXPECT_EQ(copy.Count(Effect::Kind::kForget), 2u);
   EXPECT_FALSE(copy.joiner.active());
 }
 
@@ -103,7 +104,9 @@ TEST(Joiner, WhateverGoesWrongTheNextDonorBeginsAtTheStart) {
 TEST(Joiner, FailsOnceEveryDonorHas) {
   Copy copy;
   copy.joiner.OnLost(kNow, 1, copy.effects);
+  EXPECT_EQ(copy.Count(Effect::Kind::kForget), 0u);
   copy.joiner.OnTime(kNow + Joiner::kSilence, copy.effects);
+  EXPECT_EQ(copy.Count(Effect::Kind::kForget), 2u);
   EXPECT_EQ(copy.Count(Effect::Kind::kCopyFailed), 1u);
   EXPECT_FALSE(copy.joiner.active());
   EXPECT_TRUE(copy.Frame(2, Kind::kStateAccept));  // late: dropped
