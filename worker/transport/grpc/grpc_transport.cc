@@ -117,10 +117,15 @@ void GrpcTransport::Poll(Time deadline, std::vector<Event>& events) {
   while (pending_.empty() && !woken) {
     void* tag = nullptr;
     bool ok = false;
-    const Time until = std::min(deadline, EarliestGreetingDeadline());
+    const Time greeted_by = EarliestGreetingDeadline();
+    // Looked at before each event: the queue does not time out while events keep coming.
+    if (greeted_by != Time::max() && greeted_by <= Now()) {
+      ExpireGreetings();
+      continue;
+    }
+    const Time until = std::min(deadline, greeted_by);
     const auto next = completions_->AsyncNext(&tag, &ok, ToTimespec(until));
     if (next == grpc::CompletionQueue::TIMEOUT) {
-      ExpireGreetings();
       if (until == deadline) break;
     } else if (tag == &alarm_set_) {
       alarm_set_.store(false);

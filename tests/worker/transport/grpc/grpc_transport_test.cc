@@ -202,6 +202,20 @@ TEST(GrpcTransport, AStreamWithoutAHelloIsGivenUp) {
   EXPECT_FALSE(client.Status().ok());
 }
 
+TEST(GrpcTransport, AStreamWithoutAHelloIsGivenUpHoweverBusyThisEndIs) {
+  const auto transport = Make(2);
+  RawClient client(transport->address(), {});
+  std::vector<Event> events;
+  const Time deadline = Now() + kPatience;
+  while (events.empty() && Now() < deadline) {
+    transport->Wake();  // so that no Poll waits until a time
+    transport->Poll(deadline, events);
+  }
+  ASSERT_EQ(events.size(), 1u);
+  EXPECT_THAT(events[0].reason, HasSubstr("no Hello came"));
+  EXPECT_FALSE(client.Status().ok());
+}
+
 TEST(GrpcTransport, APeerThatNeverAnswersIsLost) {
   const int silent = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   sockaddr_in address{};
