@@ -198,7 +198,7 @@ void GrpcTransport::OnAccepted(AcceptedLink& link) {
   } else if (!has_identity_) {
     refusal = {grpc::StatusCode::UNAVAILABLE, "not a member of a job yet"};
   } else if (CountStrangers() >= kMaxStrangers) {
-    refusal = {grpc::StatusCode::RESOURCE_EXHAUSTED, "too many streams without a Hello"};
+    refusal = {grpc::StatusCode::UNAVAILABLE, "too many streams without a Hello"};
   }
   if (!refusal.ok()) {
     link.state = Link::State::kClosed;
