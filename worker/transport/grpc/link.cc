@@ -41,7 +41,7 @@ DialledLink::DialledLink(MemberId to, const std::string& address, grpc::Completi
   // A channel per link: gRPC's own reconnection would bring back a stream whose frames are gone.
   stub_ = std::make_unique<grpc::GenericStub>(grpc::CreateCustomChannel(
       address, grpc::InsecureChannelCredentials(), PeerChannelArguments()));
-  stream_ = stub_->PrepareCall(&context_, kExchangeMethod, &queue);
+  stream_ = stub_->PrepareCall(&call_, kExchangeMethod, &queue);
 }
 
 void DialledLink::Start() { stream_->StartCall(Begin(Operation::kStart)); }
@@ -51,10 +51,10 @@ void DialledLink::Finish(const grpc::Status&) {
 }
 
 AcceptedLink::AcceptedLink(grpc::AsyncGenericService& service, grpc::ServerCompletionQueue& queue)
-    : Link(/*dialled=*/false), service_(service), completions_(queue), stream_(&context_) {}
+    : Link(/*dialled=*/false), service_(service), completions_(queue), stream_(&call_) {}
 
 void AcceptedLink::Start() {
-  service_.RequestCall(&context_, &stream_, &completions_, &completions_, Begin(Operation::kStart));
+  service_.RequestCall(&call_, &stream_, &completions_, &completions_, Begin(Operation::kStart));
 }
 
 void AcceptedLink::Finish(const grpc::Status& reason) {

@@ -44,7 +44,7 @@ class Link {
   // Makes the operations under way end soon, with failure.
   virtual void Cancel() = 0;
   // Ends as kFinish: a dialled link then has the other end's reason in status(), an accepted one
-  // has sent `reason`. REQUIRES: no write is under way.
+  // has sent `reason`. REQUIRES, for an accepted one: no write is under way.
   virtual void Finish(const grpc::Status& reason) = 0;
 
   // One of each at a time. End as kRead, with the message in received(), and as kWrite.
@@ -93,14 +93,14 @@ class DialledLink final : public Link {
   DialledLink(MemberId peer, const std::string& address, grpc::CompletionQueue& queue);
 
   void Start() override;
-  void Cancel() override { context_.TryCancel(); }
+  void Cancel() override { call_.TryCancel(); }
   void Finish(const grpc::Status& reason) override;
 
  private:
   grpc::internal::AsyncReaderInterface<grpc::ByteBuffer>& reader() override { return *stream_; }
   grpc::internal::AsyncWriterInterface<grpc::ByteBuffer>& writer() override { return *stream_; }
 
-  grpc::ClientContext context_;
+  grpc::ClientContext call_;
   std::unique_ptr<grpc::GenericStub> stub_;
   std::unique_ptr<grpc::GenericClientAsyncReaderWriter> stream_;
 };
@@ -111,11 +111,10 @@ class AcceptedLink final : public Link {
   AcceptedLink(grpc::AsyncGenericService& service, grpc::ServerCompletionQueue& queue);
 
   void Start() override;
-  void Cancel() override { context_.TryCancel(); }
+  void Cancel() override { call_.TryCancel(); }
   void Finish(const grpc::Status& reason) override;
 
-  const std::string& method() const { return context_.method(); }
-  std::string from() const { return context_.peer(); }
+  const std::string& method() const { return call_.method(); }
 
  private:
   grpc::internal::AsyncReaderInterface<grpc::ByteBuffer>& reader() override { return stream_; }
@@ -123,7 +122,7 @@ class AcceptedLink final : public Link {
 
   grpc::AsyncGenericService& service_;
   grpc::ServerCompletionQueue& completions_;
-  grpc::GenericServerContext context_;
+  grpc::GenericServerContext call_;
   grpc::GenericServerAsyncReaderWriter stream_;
 };
 

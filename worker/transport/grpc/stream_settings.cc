@@ -13,9 +13,8 @@ using Setting = std::pair<const char*, int>;
 // What either end advertises to the other.
 constexpr Setting kBothEnds[] = {
     // A fixed window in place of one that starts at 64 KiB and is probed for with pings. The
-    // connection's own
-    // window, which no setting reaches, still starts each message at 64 KiB until its length is
-    // known.
+    // connection's own window, which no setting reaches, still starts each message at 64 KiB until
+    // its length is known.
     {GRPC_ARG_HTTP2_BDP_PROBE, 0},
     {GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, 64 << 20},
     // One frame per chunk in place of 64.
