@@ -12,17 +12,23 @@ namespace grapevine {
 class Errands {
  public:
   Errands() : thread_([this] { Run(); }) {}
-  // Drops what has not begun.
-  ~Errands() {
+  ~Errands() { Stop(); }
+
+  // Drops what has not begun, waits for the errand under way and ends the thread. Idempotent; not
+  // from an errand.
+  void Stop() {
+    std::deque<std::function<void()>> dropped;
     {
       MutexLock lock(mutex_);
       ending_ = true;
-      waiting_.clear();
+      dropped.swap(waiting_);
     }
     changed_.NotifyAll();
-    thread_.join();
+    dropped.clear();  // unlocked: what they hold may post as it ends
+    if (thread_.joinable()) thread_.join();
   }
 
+  // Dropped after Stop.
   void Post(std::function<void()> errand) {
     MutexLock lock(mutex_);
     if (!ending_) waiting_.push_back(std::move(errand));

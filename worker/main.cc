@@ -247,11 +247,14 @@ class Worker final : public control::Parts {
   // For metrics; empty counts while nothing is built.
   metrics::WorkerCounts Counts() const;
 
-  // Ends training and the exchange under way. Once the control thread has ended.
+  // Ends training, the exchange and the errand under way. Once the control thread has ended, and
+  // while the client lives: all of them post to it.
   void Shutdown(Time deadline) {
-    if (!job_) return;
-    job_->driver->Stop(deadline);
-    job_->trainer->Stop();
+    if (job_) {
+      job_->driver->Stop(deadline);
+      job_->trainer->Stop();
+    }
+    errands_.Stop();
   }
 
   // Lets the step under way end and begins no other. From any thread.
@@ -301,7 +304,7 @@ class Worker final : public control::Parts {
   std::shared_ptr<Job> current_ ABSL_GUARDED_BY(mutex_);
   train::Evaluation last_evaluation_ ABSL_GUARDED_BY(mutex_);
 
-  Errands errands_;  // ends first: its errands use the rest
+  Errands errands_;  // last: its errands use the rest
 };
 
 bool Worker::BuildJob(const proto::Assign& assign, Job& job, Unfit& unfit) {

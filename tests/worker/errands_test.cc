@@ -1,6 +1,7 @@
 #include "worker/errands.h"
 
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "gtest/gtest.h"
@@ -46,6 +47,36 @@ TEST(Errands, EndWaitsForTheOneUnderWay) {
     while (!begun) changed.Wait(mutex);
   }
   EXPECT_TRUE(finished);
+}
+
+TEST(Errands, NothingRunsAfterStop) {
+  bool ran = false;
+  {
+    Errands errands;
+    errands.Stop();
+    errands.Post([&] { ran = true; });
+  }
+  EXPECT_FALSE(ran);
+}
+
+TEST(Errands, WhatADroppedErrandHoldsMayPostAsItEnds) {
+  Mutex mutex;
+  CondVar changed;
+  bool dropped = false;
+  Errands errands;
+  errands.Post([&] {
+    MutexLock lock(mutex);
+    while (!dropped) changed.Wait(mutex);
+  });
+  std::shared_ptr<void> held(nullptr, [&](void*) {
+    errands.Post([] {});
+    MutexLock lock(mutex);
+    dropped = true;
+    changed.NotifyAll();
+  });
+  errands.Post([held = std::move(held)] {});
+  errands.Stop();
+  EXPECT_TRUE(dropped);
 }
 
 }  // namespace
