@@ -127,6 +127,11 @@ class Worker final : public control::Parts {
   void SetClient(control::TopologyClient* client) { client_ = client; }
 
   void Build(const proto::Assign& assign) override {
+    if (job_) {
+      // Here and now, whoever else still holds the job: the next driver needs the transport.
+      job_->driver->Stop(clock_.Now());
+      job_->trainer->Stop();
+    }
     SetJob(nullptr);
     errands_.Post([this, assign] {
       auto job = std::make_shared<Job>();
@@ -135,6 +140,9 @@ class Worker final : public control::Parts {
         const auto found = checkpoint::FindNewest(job->spec.checkpoint.path, job->uid);
         client_->Post([this, job, found](control::Session& session) {
           if (!session.Awaits(job->uid)) return;
+          job->driver->SetBackToBack(true);  // until the first lease
+          job->driver->Start();
+          job->trainer->Start();
           SetJob(job);
           proto::Built built;
           built.set_layout_hash(job->model->layout().hash);
@@ -344,9 +352,6 @@ bool Worker::BuildJob(const proto::Assign& assign, Job& job, Unfit& unfit) {
   };
   job.trainer =
       std::make_unique<train::Trainer>(options, *job.model, *job.dataset, *job.store, *job.leases);
-  job.driver->SetBackToBack(true);  // until the first lease
-  job.driver->Start();
-  job.trainer->Start();
   return true;
 }
 
