@@ -106,14 +106,14 @@ std::vector<Line> Render(const RunView& view, int width, int height) {
                    "distance {:.3g}",
                    view.members.size(), view.desired_workers, view.edges, view.spectral_gap,
                    view.epoch, view.exchanges_per_second, view.consensus_distance)});
-  lines.push_back({""});
+  lines.emplace_back();
   const int fixed = static_cast<int>(lines.size()) + 1 /* heading */ + 2 /* blank, keys */;
   const int events = std::min<int>(kMinEventLines, static_cast<int>(view.events.size()));
   AddMembers(view, width, std::max(1, height - fixed - events), lines);
-  lines.push_back({""});
+  lines.emplace_back();
   AddEvents(view, width, height - static_cast<int>(lines.size()) - 1, lines);
-  while (static_cast<int>(lines.size()) < height - 1) lines.push_back({""});
-  lines.push_back({"+ more  - fewer  k kill  s slow  q stop", Line::Style::kFaint});
+  while (static_cast<int>(lines.size()) < height - 1) lines.emplace_back();
+  lines.push_back({std::string("+ more  - fewer  k kill  s slow  q stop"), Line::Style::kFaint});
   if (static_cast<int>(lines.size()) > height) lines.resize(std::max(0, height));
   for (Line& line : lines) {
     if (static_cast<int>(line.text.size()) > width) line.text.resize(std::max(0, width));
