@@ -12,6 +12,7 @@
 #include <filesystem>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <random>
 #include <span>
 #include <utility>
 
@@ -304,9 +305,9 @@ absl::Status Write(const std::string& path, const Manifest& manifest,
   std::error_code error;
   std::filesystem::create_directories(folder, error);
   if (error) return absl::UnavailableError(fmt::format("{}: {}", folder.string(), error.message()));
-  const std::string temporary = fmt::format("{}.{}.tmp", path, getpid());
-  // What another writer with this process id left when it died is of no use.
-  unlink(temporary.c_str());
+  // Another writer's file must not be renamed half-written, and process ids coincide in containers.
+  std::random_device random;
+  const std::string temporary = fmt::format("{}.{:08x}{:08x}.tmp", path, random(), random());
   absl::Status status;
   {
     const File file(temporary, O_WRONLY | O_CREAT | O_EXCL);
