@@ -113,7 +113,7 @@ std::vector<Line> Render(const RunView& view, int width, int height) {
   lines.emplace_back();
   AddEvents(view, width, height - static_cast<int>(lines.size()) - 1, lines);
   while (static_cast<int>(lines.size()) < height - 1) lines.emplace_back();
-  lines.push_back({std::string("+ more  - fewer  k kill  s slow  q stop"), Line::Style::kFaint});
+  lines.emplace_back("+ more  - fewer  k kill  s slow  q stop", Line::Style::kFaint);
   if (static_cast<int>(lines.size()) > height) lines.resize(std::max(0, height));
   for (Line& line : lines) {
     if (static_cast<int>(line.text.size()) > width) line.text.resize(std::max(0, width));
