@@ -187,7 +187,7 @@ class Worker final : public control::Parts {
   }
 
   void SetProgress(const proto::Progress& progress) override {
-    job_->trainer->SetMembers(std::max(1u, progress.members()));
+    job_->trainer->SetProgress(progress.members(), progress.data_epochs());
   }
 
   void Train() override {

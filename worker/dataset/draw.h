@@ -7,10 +7,9 @@ namespace grapevine::dataset {
 // One batch to train on, and on whose account.
 struct Draw {
   int64_t data_epoch = 0;
-  int64_t batch = 0;       // of the data epoch's permutation
-  uint64_t lease = 0;      // 0: drawn at random, counts towards nothing
-  int64_t position = 0;    // in the lease, from 0
-  double data_epochs = 0;  // how far training is, for the learning rate
+  int64_t batch = 0;     // of the data epoch's permutation
+  uint64_t lease = 0;    // 0: drawn at random, counts towards nothing
+  int64_t position = 0;  // in the lease, from 0
 
   bool leased() const { return lease != 0; }
   bool operator==(const Draw&) const = default;

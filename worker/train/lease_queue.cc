@@ -168,10 +168,7 @@ std::optional<Draw> LeaseQueue::NextLeasedLocked() {
       }
       skip -= batches;
     }
-    data_epochs_ =
-        static_cast<double>(draw.data_epoch) +
-        static_cast<double>(draw.batch) / static_cast<double>(options_.batches_per_data_epoch);
-    draw.data_epochs = data_epochs_;
+    data_epoch_ = draw.data_epoch;
     return draw;
   }
   return std::nullopt;
@@ -179,9 +176,8 @@ std::optional<Draw> LeaseQueue::NextLeasedLocked() {
 
 Draw LeaseQueue::RandomDrawLocked() {
   dataset::RandomStream random(options_.seed, random_draws_++);
-  return {.data_epoch = static_cast<int64_t>(data_epochs_),
-          .batch = random.Below(static_cast<uint64_t>(options_.batches_per_data_epoch)),
-          .data_epochs = data_epochs_};
+  return {.data_epoch = data_epoch_,
+          .batch = random.Below(static_cast<uint64_t>(options_.batches_per_data_epoch))};
 }
 
 int64_t LeaseQueue::UnstartedLocked() const {

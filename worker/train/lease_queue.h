@@ -130,7 +130,7 @@ class LeaseQueue {
   std::deque<Lease> leases_ ABSL_GUARDED_BY(mutex_);  // as granted
   bool connected_ ABSL_GUARDED_BY(mutex_) = true;
   bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
-  double data_epochs_ ABSL_GUARDED_BY(mutex_) = 0;  // of the last leased draw
+  int64_t data_epoch_ ABSL_GUARDED_BY(mutex_) = 0;  // of the last leased draw
   uint64_t random_draws_ ABSL_GUARDED_BY(mutex_) = 0;
 
   Mutex telling_;  // before mutex_: on_starved is told of changes one at a time, the latest last

@@ -77,6 +77,8 @@ class Trainer::Loop {
   void Pause() {
     MutexLock lock(mutex_);
     paused_ = true;
+    data_epochs_ = data_epochs_told_ = 0;
+    leased_since_told_ = 0;
     prefetch_.Interrupt();
     while (in_step_) changed_.Wait(mutex_);
   }
@@ -87,9 +89,11 @@ class Trainer::Loop {
     changed_.NotifyAll();
   }
 
-  void SetMembers(uint32_t members) {
+  void SetProgress(uint32_t members, double data_epochs) {
     MutexLock lock(mutex_);
     members_ = std::max(members, 1u);
+    data_epochs_told_ = data_epochs;
+    leased_since_told_ = 0;
   }
 
   void AddJob(std::function<void(bool cancelled)> job) {
@@ -191,12 +195,7 @@ class Trainer::Loop {
   void Step(const dataset::PreparedBatch& batch) {
     const Time begun = clock_.Now();
     const Duration blocked_before = store_.blocked();
-    int members = 1;
-    {
-      MutexLock lock(mutex_);
-      members = static_cast<int>(members_);
-    }
-    const double learning_rate = schedule_.Rate(batch.draw.data_epochs, members);
+    const double learning_rate = LearningRate();
 
     algorithm_.ReadWeights(weights_);
     model_.LoadWeights(weights_);
@@ -233,6 +232,16 @@ class Trainer::Loop {
     ++counts_.step_seconds[api::ExchangeBucket(seconds)];
   }
 
+  // By where the job is, not by where its batch lies in the data: leases of different data epochs
+  // are out at the same time.
+  double LearningRate() {
+    MutexLock lock(mutex_);
+    const double since_told = static_cast<double>(leased_since_told_) * members_ /
+                              static_cast<double>(dataset_.size(dataset::Split::kTrain));
+    data_epochs_ = std::max(data_epochs_, data_epochs_told_ + since_told);
+    return schedule_.Rate(data_epochs_, static_cast<int>(members_));
+  }
+
   // The weights stay as they are: one bad batch, or one bad exchange that the next ones thin out,
   // must not end a job; bad weights of its own do.
   void Skip(const dataset::PreparedBatch& batch, double learning_rate) {
@@ -252,7 +261,7 @@ class Trainer::Loop {
   void CountSamplesLocked(const dataset::PreparedBatch& batch)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     counts_.samples += batch.samples;
-    if (!batch.draw.leased()) counts_.unleased_samples += batch.samples;
+    (batch.draw.leased() ? leased_since_told_ : counts_.unleased_samples) += batch.samples;
   }
 
   Pass ThisPass() { return {.batch_size = options_.batch_size, .stop = thread_.get_stop_token()}; }
@@ -284,6 +293,9 @@ class Trainer::Loop {
   bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
   bool in_step_ ABSL_GUARDED_BY(mutex_) = false;
   uint32_t members_ ABSL_GUARDED_BY(mutex_) = 1;
+  double data_epochs_told_ ABSL_GUARDED_BY(mutex_) = 0;
+  int64_t leased_since_told_ ABSL_GUARDED_BY(mutex_) = 0;  // samples
+  double data_epochs_ ABSL_GUARDED_BY(mutex_) = 0;         // as last reckoned
   std::deque<std::function<void(bool cancelled)>> jobs_ ABSL_GUARDED_BY(mutex_);
   TrainerCounts counts_ ABSL_GUARDED_BY(mutex_);
 };
@@ -298,7 +310,9 @@ void Trainer::Start() { loop_->Start(); }
 void Trainer::Stop() { loop_->Stop(); }
 void Trainer::Pause() { loop_->Pause(); }
 void Trainer::Resume() { loop_->Resume(); }
-void Trainer::SetMembers(uint32_t members) { loop_->SetMembers(members); }
+void Trainer::SetProgress(uint32_t members, double data_epochs) {
+  loop_->SetProgress(members, data_epochs);
+}
 TrainerCounts Trainer::counts() const { return loop_->counts(); }
 
 void Trainer::Evaluate(std::function<void(absl::StatusOr<Evaluation>)> done) {

@@ -77,12 +77,14 @@ class Trainer {
   void Stop();
 
   // No step is under way when Pause returns and none begins before Resume: the store may be
-  // overwritten.
+  // overwritten. What SetProgress said is forgotten.
   void Pause();
   void Resume();
 
-  // Size of the roster, by which the learning rate is multiplied; 1 until told.
-  void SetMembers(uint32_t members);
+  // Where the job is: the size of its roster (1 until told), and the data epochs done by all
+  // members together (0 until told). The learning rate follows them. Until it is told again the
+  // trainer takes the others to be as fast as itself, and it never goes back between two pauses.
+  void SetProgress(uint32_t members, double data_epochs);
 
   // Evaluates the weights in the store over the test set. `done` is called on the trainer thread.
   void Evaluate(std::function<void(absl::StatusOr<Evaluation>)> done);

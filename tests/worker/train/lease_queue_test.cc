@@ -24,10 +24,10 @@ TEST(LeaseQueue, HandsOutTheRangesInOrder) {
   LeaseQueue queue(TenBatches());
   ASSERT_TRUE(queue.Add(5, {{0, 8, 10}, {1, 0, 1}}).ok());
   ASSERT_TRUE(queue.Add(4, {{1, 4, 5}}).ok());
-  EXPECT_EQ(queue.Next(), (Draw{0, 8, 5, 0, 0.8}));
-  EXPECT_EQ(queue.Next(), (Draw{0, 9, 5, 1, 0.9}));
-  EXPECT_EQ(queue.Next(), (Draw{1, 0, 5, 2, 1.0}));
-  EXPECT_EQ(queue.Next(), (Draw{1, 4, 4, 0, 1.4}));
+  EXPECT_EQ(queue.Next(), (Draw{0, 8, 5, 0}));
+  EXPECT_EQ(queue.Next(), (Draw{0, 9, 5, 1}));
+  EXPECT_EQ(queue.Next(), (Draw{1, 0, 5, 2}));
+  EXPECT_EQ(queue.Next(), (Draw{1, 4, 4, 0}));
 }
 
 TEST(LeaseQueue, PreparedBatchesCountAsUnstarted) {
@@ -131,7 +131,6 @@ TEST(LeaseQueue, DrawsAtRandomOnlyWithoutHubAndWithoutLeases) {
     const Draw draw = *queue.Next();
     EXPECT_FALSE(draw.leased());
     EXPECT_EQ(draw.data_epoch, 3);
-    EXPECT_DOUBLE_EQ(draw.data_epochs, 3.0);  // the learning rate stands still
     batches.insert(draw.batch);
   }
   EXPECT_EQ(batches.size(), static_cast<size_t>(kBatches));

@@ -203,13 +203,53 @@ TEST(Trainer, TheLearningRateFollowsTheRoster) {
   auto options = Small();
   options.on_step = steps.Counter();
   TrainingRig rig(options);
-  rig.trainer->SetMembers(4);
+  rig.trainer->SetProgress(4, 0);
   rig.GrantDataEpochs(1);
   rig.trainer->Start();
   rig.trainer->Resume();
   steps.Await(rig.batches);
   rig.trainer->Pause();
   EXPECT_DOUBLE_EQ(rig.trainer->counts().learning_rate, 0.2);
+}
+
+// Leases are long: while one member works on the first data epoch, another has one of the next.
+TEST(Trainer, TheLearningRateFollowsTheJobAndNotTheBatch) {
+  Steps steps;
+  auto options = Small();
+  options.on_step = steps.Counter();
+  options.milestones = {2};
+  TrainingRig rig(options);
+  rig.trainer->Start();
+  rig.trainer->SetProgress(1, 0.5);
+  rig.trainer->Resume();
+  ASSERT_TRUE(rig.leases->Add(1, {{5, 0, 1}}).ok());
+  steps.Await(1);
+  rig.trainer->Pause();
+  EXPECT_DOUBLE_EQ(rig.trainer->counts().learning_rate, 0.05);
+  rig.trainer->SetProgress(1, 2.5);
+  rig.trainer->Resume();
+  ASSERT_TRUE(rig.leases->Add(2, {{0, 0, 1}}).ok());
+  steps.Await(1);
+  rig.trainer->Pause();
+  EXPECT_DOUBLE_EQ(rig.trainer->counts().learning_rate, 0.005);
+}
+
+TEST(Trainer, TheLearningRateGoesOnUntilItIsToldAgain) {
+  Steps steps;
+  auto options = Small();
+  options.on_step = steps.Counter();
+  options.milestones = {2};
+  TrainingRig rig(options);
+  rig.trainer->Start();
+  rig.trainer->SetProgress(4, 1.5);  // the four of them come to 2 in an eighth of a data epoch each
+  rig.trainer->Resume();
+  rig.GrantDataEpochs(1);
+  steps.Await(rig.batches);
+  rig.trainer->SetProgress(4, 1.9);  // of a little earlier
+  ASSERT_TRUE(rig.leases->Add(2, {{1, 0, 1}}).ok());
+  steps.Await(1);
+  rig.trainer->Pause();
+  EXPECT_DOUBLE_EQ(rig.trainer->counts().learning_rate, 0.02);
 }
 
 TEST(Trainer, StopAnswersWhatIsPending) {

@@ -20,6 +20,7 @@ struct TrainingRig {
     int64_t batch_size = 32;
     uint64_t seed = 1;
     double learning_rate = 0.05;
+    std::vector<double> milestones;
     std::function<void()> on_step = [] {};
     std::function<void(absl::Status)> on_failure = [](absl::Status) {};
   };
@@ -47,12 +48,13 @@ struct TrainingRig {
     leases = std::make_unique<LeaseQueue>(
         LeaseQueueOptions{.batches_per_data_epoch = batches, .seed = options.seed});
     trainer = std::make_unique<Trainer>(
-        TrainerOptions{.batch_size = options.batch_size,
-                       .seed = options.seed,
-                       .sgd = {.momentum = 0.9f, .weight_decay = 1e-4f},
-                       .schedule = {.learning_rate = options.learning_rate},
-                       .on_step = options.on_step,
-                       .on_failure = options.on_failure},
+        TrainerOptions{
+            .batch_size = options.batch_size,
+            .seed = options.seed,
+            .sgd = {.momentum = 0.9f, .weight_decay = 1e-4f},
+            .schedule = {.learning_rate = options.learning_rate, .milestones = options.milestones},
+            .on_step = options.on_step,
+            .on_failure = options.on_failure},
         *model, *dataset, *store, *leases);
   }
 
