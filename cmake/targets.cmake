@@ -63,7 +63,9 @@ function(grapevine_test name)
   endif()
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE ${ARG_DEPS} tests_main)
-  target_precompile_headers(${name} REUSE_FROM tests_main)
+  if(NOT "gRPC::grpc++" IN_LIST ARG_DEPS)  # it brings -pthread, for which the header does not count
+    target_precompile_headers(${name} REUSE_FROM tests_main)
+  endif()
   gtest_discover_tests(${name} DISCOVERY_TIMEOUT 60
     PROPERTIES TIMEOUT ${ARG_TIMEOUT} LABELS "${ARG_LABELS}")
 endfunction()
