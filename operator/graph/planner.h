@@ -35,6 +35,7 @@ struct Edits {
   std::vector<Edge> removed;      // between members that stay; the edges of leavers go unsaid
   std::vector<MemberId> changed;  // who needs a new view: joiners, and who stayed with another
                                   // side or other neighbours
+  size_t edges() const { return added.size() + removed.size(); }
   bool empty() const { return joined.empty() && left.empty() && changed.empty(); }
 };
 

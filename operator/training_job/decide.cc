@@ -106,13 +106,12 @@ graph::Graph DecideGraph(const Observed& observed, const membership::Decision& r
   if (plan.edits.empty()) return plan.next;
   decision.reason = plan.reason;
   decision.repair_graph = plan.family == graph::Family::kRandomRegular;
-  decision.directives.publish =
-      topology::Publication{.graph = plan.next,
-                            .changed = std::move(plan.edits.changed),
-                            .removed = roster.remove,
-                            .lost = LostOnes(observed, roster.remove),
-                            .noticed = observed.now,
-                            .edits = plan.edits.added.size() + plan.edits.removed.size()};
+  decision.directives.publish = topology::Publication{.graph = plan.next,
+                                                      .changed = std::move(plan.edits.changed),
+                                                      .removed = roster.remove,
+                                                      .lost = LostOnes(observed, roster.remove),
+                                                      .noticed = observed.now,
+                                                      .edits = plan.edits.edges()};
   return plan.next;
 }
 

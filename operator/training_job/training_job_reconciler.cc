@@ -196,7 +196,7 @@ void TrainingJobReconciler::PublishGraph(const controller::Request& request,
       again.publish = topology::Publication{.graph = repair->plan.next,
                                             .changed = edits.changed,
                                             .noticed = observed.now,
-                                            .edits = edits.added.size() + edits.removed.size()};
+                                            .edits = edits.edges()};
       epoch = parts_.hub->Apply(key, again);
       own.spectral_gap = repair->gap_after;
       own.graph_reason = repair->plan.reason;
