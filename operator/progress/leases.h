@@ -122,6 +122,9 @@ class Ledger {
   // Data epochs done, as the learning-rate schedule counts: samples done over samples in a data
   // epoch.
   double ScheduleFraction() const;
+  // The same, whole ones alone. Leases of several data epochs are out at a time: this runs ahead of
+  // data_epochs_complete().
+  int64_t data_epochs_done() const { return samples_done_ / SamplesIn({0, batches_per_epoch_}); }
 
   std::vector<Lease> LeasesOf(MemberId member) const;  // by ascending id
   size_t leases_out() const { return leases_.size(); }

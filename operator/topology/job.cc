@@ -294,10 +294,10 @@ bool Job::OnReport(Registrant& registrant, const v1::Report& report, Time now) {
 bool Job::ProgressIsNews() {
   if (!desk_) return false;
   const bool used_up = desk_->ledger().Finished();
-  const int64_t complete = desk_->ledger().data_epochs_complete();
-  const bool news = used_up != news_used_up_ || complete != news_data_epochs_;
+  const int64_t done = desk_->ledger().data_epochs_done();
+  const bool news = used_up != news_used_up_ || done != news_data_epochs_;
   news_used_up_ = used_up;
-  news_data_epochs_ = complete;
+  news_data_epochs_ = done;
   return news;
 }
 
@@ -432,7 +432,7 @@ Snapshot Job::Observe() const {
     const progress::Ledger& ledger = desk_->ledger();
     snapshot.samples = ledger.samples_done();
     snapshot.samples_total = ledger.samples_total();
-    snapshot.data_epochs_complete = ledger.data_epochs_complete();
+    snapshot.data_epochs_done = ledger.data_epochs_done();
     snapshot.samples_used_up = ledger.Finished();
     snapshot.fraction = ledger.percent() / 100;
     snapshot.data_epochs = ledger.ScheduleFraction();

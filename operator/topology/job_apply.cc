@@ -67,7 +67,7 @@ void Job::Begin(const Directives& directives, Time now) {
   if (!desk_ || directives.start == membership::Start::kSurvivor) return;
   samples_rate_.Clear();
   SetBack(directives);
-  state_.evaluated_data_epochs = desk_->ledger().data_epochs_complete();
+  state_.evaluated_data_epochs = desk_->ledger().data_epochs_done();
 }
 
 void Job::SetBack(const Directives& directives) {
@@ -259,7 +259,7 @@ void Job::Ask(const Directives& directives, Time now) {
     give_up_on(state_.evaluation);
     HubMessage message;
     message.mutable_evaluate()->set_id(next_request_++);
-    state_.evaluated_data_epochs = desk_ ? desk_->ledger().data_epochs_complete() : 0;
+    state_.evaluated_data_epochs = desk_ ? desk_->ledger().data_epochs_done() : 0;
     state_.evaluated_by = *directives.evaluate;
     evaluation_data_epochs_ = desk_ ? desk_->ledger().ScheduleFraction() : 0;
     ask(*directives.evaluate, std::move(message), state_.evaluation, evaluate_);

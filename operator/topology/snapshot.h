@@ -48,7 +48,7 @@ struct Snapshot {
 
   int64_t samples = 0;
   int64_t samples_total = 0;  // 0 until a worker said how large the training set is
-  int64_t data_epochs_complete = 0;
+  int64_t data_epochs_done = 0;  // whole ones, whichever data epoch the samples are of
   bool samples_used_up = false;
   double samples_per_second = 0;
   double fraction = 0;
@@ -71,7 +71,7 @@ struct Snapshot {
   std::optional<Pending> evaluation;
   std::optional<Time> evaluated_at;   // the last answer, or loss of who was asked
   Duration evaluation_took{};         // the last one, or more if one was given up on since
-  int64_t evaluated_data_epochs = 0;  // complete ones, when it was asked for
+  int64_t evaluated_data_epochs = 0;  // done when it was asked for
   MemberId evaluated_by = 0;          // the turn goes to the next id
 
   // Checkpoints while training.

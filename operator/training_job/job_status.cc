@@ -71,7 +71,7 @@ void FillConditions(const Observed& observed, const Standing& standing, Decision
 void FillProgress(const topology::Snapshot& hub, api::ProgressStatus& progress) {
   if (!hub.known || hub.samples_total == 0) return;  // a hub that knows nothing yet says nothing
   progress.samples = hub.samples;
-  progress.data_epoch = hub.data_epochs_complete;
+  progress.data_epoch = hub.data_epochs_done;
   progress.percent = static_cast<int32_t>(std::floor(100 * hub.fraction));
   progress.samples_per_second = std::round(hub.samples_per_second);
   progress.remaining_seconds = 0;

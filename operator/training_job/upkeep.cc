@@ -23,7 +23,7 @@ std::optional<Duration> Evaluate(const Observed& observed, const std::vector<Mem
     directives.evaluate = WhoInstead(*hub.evaluation, EvaluationLimit(hub), members, observed.now);
     return std::nullopt;
   }
-  if (hub.data_epochs_complete <= hub.evaluated_data_epochs) return std::nullopt;
+  if (hub.data_epochs_done <= hub.evaluated_data_epochs) return std::nullopt;
   if (hub.evaluated_at) {
     const double pause =
         ToSeconds(hub.evaluation_took) / (kEvaluationShare * static_cast<double>(members.size()));

@@ -84,6 +84,22 @@ TEST(LedgerTest, TheNextDataEpochOpensWhileTheLastHasLeasesOut) {
   EXPECT_DOUBLE_EQ(ledger.percent(), 70);
 }
 
+TEST(LedgerTest, DataEpochsDoneCountSamplesOfWhicheverDataEpoch) {
+  Ledger ledger = Small();
+  ledger.SetRate(1, 8);
+  ASSERT_THAT(ledger.Grant(1, 1)->ranges, ElementsAre(BatchRange{0, 0, 8})) << "a straggler's";
+  while (ledger.samples_done() < 90) {
+    const Lease lease = *ledger.Grant(2, 1);
+    ASSERT_TRUE(ledger.Report(2, lease.id, lease.batches(), kStart).ok());
+  }
+  EXPECT_EQ(ledger.data_epochs_done(), 0);
+  const Lease lease = *ledger.Grant(2, 1);
+  ASSERT_TRUE(ledger.Report(2, lease.id, 1, kStart).ok());
+  EXPECT_EQ(ledger.samples_done(), 100);
+  EXPECT_EQ(ledger.data_epochs_done(), 1);
+  EXPECT_EQ(ledger.data_epochs_complete(), 0);
+}
+
 TEST(LedgerTest, ReportsCountOnceAndInAnyRepetition) {
   Ledger ledger = Small();
   ledger.SetRate(1, 5);

@@ -137,7 +137,7 @@ Observed Training(const std::vector<MemberId>& members) {
 
 TEST(Upkeep, AnEvaluationWaitsUntilItCostsFivePercentAtMost) {
   Observed observed = Training({3, 5});
-  observed.hub.data_epochs_complete = 1;
+  observed.hub.data_epochs_done = 1;
   observed.hub.evaluated_by = 3;
   topology::Directives directives;
   Maintain(observed, directives);
