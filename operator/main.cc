@@ -481,6 +481,10 @@ absl::StatusOr<Plan> MakePlan(const RunOptions& options) {
   auto script = console::ParseScript(options.events);
   if (!script.ok()) return script.status();
   plan.script = *std::move(script);
+  if (!options.report.empty()) {
+    const absl::Status status = console::CheckReportPath(options.report);
+    if (!status.ok()) return status;
+  }
   auto file = console::LoadJobFile(options.job);
   if (!file.ok()) return file.status();
   plan.file = *std::move(file);

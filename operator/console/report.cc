@@ -1,7 +1,10 @@
 #include "operator/console/report.h"
 
+#include <cerrno>
 #include <cmath>
 #include <cstdio>
+#include <cstring>
+#include <filesystem>
 #include <fstream>
 
 #include "absl/status/status.h"
@@ -11,6 +14,8 @@ namespace grapevine::console {
 namespace {
 
 using nlohmann::json;
+
+constexpr char kUnfinished[] = ".part";  // follows the report's name until it is whole
 
 json Number(std::optional<double> value) {
   return value && std::isfinite(*value) ? json(*value) : json(nullptr);
@@ -89,8 +94,26 @@ json ReportJson(const Outcome& outcome) {
           {"per_member", Members(stats.members)}};
 }
 
+absl::Status CheckReportPath(const std::string& path) {
+  std::error_code error;
+  const std::filesystem::file_status found = std::filesystem::status(path, error);
+  if (std::filesystem::exists(found) && !std::filesystem::is_regular_file(found)) {
+    return absl::InvalidArgumentError(
+        fmt::format("--report {}: is no regular file; allowed is a file, new or old", path));
+  }
+  const std::string unfinished = path + kUnfinished;
+  const bool writable = std::ofstream(unfinished, std::ios::trunc).good();
+  const int reason = errno;
+  if (!writable) {
+    return absl::InvalidArgumentError(
+        fmt::format("--report {}: cannot be written: {}", path, std::strerror(reason)));
+  }
+  std::filesystem::remove(unfinished, error);
+  return absl::OkStatus();
+}
+
 absl::Status WriteReport(const std::string& path, const json& report) {
-  const std::string unfinished = path + ".part";
+  const std::string unfinished = path + kUnfinished;
   std::ofstream file(unfinished, std::ios::trunc);
   file << report.dump(2) << '\n';
   file.close();

@@ -33,6 +33,9 @@ struct Outcome {
 // What --report writes. Unknown numbers are null; accuracy is a fraction.
 nlohmann::json ReportJson(const Outcome& outcome);
 
+// InvalidArgument unless a report can be written there: known before hours of training, not after.
+absl::Status CheckReportPath(const std::string& path);
+
 // Writes beside `path`, then renames: a reader never sees half a report.
 absl::Status WriteReport(const std::string& path, const nlohmann::json& report);
 

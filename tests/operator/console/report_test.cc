@@ -77,5 +77,17 @@ TEST(WriteReport, ReplacesTheFileOrSaysWhyNot) {
   EXPECT_NE(status.message().find("/nonexistent/report.json"), std::string::npos);
 }
 
+TEST(CheckReportPath, RefusesWhatCannotBeWrittenAndLeavesNothingBehind) {
+  const auto path = std::filesystem::path(testing::TempDir()) / "grapevine_report_path_test.json";
+  EXPECT_TRUE(CheckReportPath(path).ok());
+  EXPECT_FALSE(std::filesystem::exists(path));
+  EXPECT_FALSE(std::filesystem::exists(path.string() + ".part"));
+  for (const std::string bad : {"/nonexistent/report.json", "/dev/null", "/"}) {
+    const absl::Status status = CheckReportPath(bad);
+    EXPECT_TRUE(absl::IsInvalidArgument(status)) << bad;
+    EXPECT_NE(status.message().find("--report " + bad + ":"), std::string::npos);
+  }
+}
+
 }  // namespace
 }  // namespace grapevine::console
