@@ -292,6 +292,20 @@ TEST_P(TransportConformance, AChangedAddressClosesTheOldStream) {
       PollUntil({&a, &old_b, &new_b}, [&] { return old_b.lost(1) && new_b.frames(1) == 1; }));
 }
 
+TEST_P(TransportConformance, AFirstAddressLeavesTheStreamThatThePeerOpened) {
+  End a = Make(make_, 1), b = Make(make_, 2);
+  a.transport->SetAddress(2, b.transport->address());
+  a.transport->Send(2, Control(Kind::kOffer, 1));
+  ASSERT_TRUE(PollUntil({&a, &b}, [&] { return b.frames(1) == 1; }));
+  b.transport->Send(1, Control(Kind::kDone, 1));  // under way when the address comes
+  b.transport->SetAddress(1, a.transport->address());
+  b.transport->Send(1, Control(Kind::kOffer, 2));
+  ASSERT_TRUE(PollUntil({&a, &b}, [&] { return a.frames(2) == 2; }));
+  EXPECT_EQ(a.events[0].frame.header.kind, Kind::kDone);
+  EXPECT_FALSE(a.lost(2));
+  EXPECT_FALSE(b.lost(1));
+}
+
 TEST_P(TransportConformance, PollReturnsAtItsDeadline) {
   End a = Make(make_, 1);
   const Time begin = Now();

@@ -78,7 +78,7 @@ class Transport {
   virtual void SetIdentity(const Identity& identity) = 0;
 
   // Where `peer` is dialled when a Send finds no stream to it. A changed address closes the old
-  // one.
+  // one; the first leaves a stream that the peer has opened as it is.
   virtual void SetAddress(MemberId peer, const std::string& address) = 0;
 
   // Closes the stream to `peer` and forgets its address; no kPeerLost comes.

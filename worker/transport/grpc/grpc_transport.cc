@@ -75,7 +75,10 @@ void GrpcTransport::SetIdentity(const Identity& identity) {
 void GrpcTransport::SetAddress(MemberId member, const std::string& address) {
   Peer& peer = peers_[member];
   if (peer.address == address) return;
+  // A stream that the peer opened while it had no address here stays as it is.
+  const bool changed = !peer.address.empty();
   peer.address = address;
+  if (!changed) return;
   CloseBoth(member);
   DropEventsOf(member);
 }
