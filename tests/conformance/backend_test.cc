@@ -336,6 +336,21 @@ TEST_P(BackendTest, NormalisationSurvivesALargeMean) {
   for (size_t i = 0; i < y.size(); ++i) ASSERT_NEAR(z[i], y[i], 2e-3) << i;
 }
 
+TEST_P(BackendTest, ARunningVarianceBelowZeroIsZero) {
+  const Build build = [](nn::NetworkBuilder& net) {
+    Tensor* x = net.Convolution("before", net.images(), {.output_channels = 2});
+    return net.BatchNorm("tested", x, nullptr, {});
+  };
+  Probe zero(*backend_, {2, 1, 3, 3}, build, 6);
+  Probe below(*backend_, {2, 1, 3, 3}, build, 6);
+  // The variances come last.
+  zero.weights.back() = 0;
+  below.weights.back() = -1e-3f;
+  const std::vector<float> output = zero.Forward(Mode::kInference);
+  for (const float value : output) ASSERT_TRUE(std::isfinite(value));
+  EXPECT_EQ(below.Forward(Mode::kInference), output);
+}
+
 TEST_P(BackendTest, GradientsAgreeWithFiniteDifferences) {
   ExpectDifferentiates({3, 2, 7, 6}, [](nn::NetworkBuilder& net) {
     Tensor* x = net.Convolution("conv1", net.images(),

@@ -48,6 +48,8 @@ class BatchNorm final : public Operation {
     for (size_t i = 0; i < targets.size(); ++i) {
       std::copy(parameters[i].begin(), parameters[i].end(), targets[i]->begin());
     }
+    // Averaging with peers while both change it can leave a small variance below zero.
+    for (float& variance : running_variance_) variance = std::max(variance, 0.0f);
   }
 
   void ReadGradients(std::span<const std::span<float>> gradients) const noexcept override {

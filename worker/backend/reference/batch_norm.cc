@@ -28,7 +28,8 @@ class BatchNorm final : public Operation {
       channels_[c].scale = parameters[0][c];
       channels_[c].shift = parameters[1][c];
       channels_[c].running_mean = parameters[2][c];
-      channels_[c].running_variance = parameters[3][c];
+      // Averaging with peers while both change it can leave a small variance below zero.
+      channels_[c].running_variance = std::max(parameters[3][c], 0.0f);
     }
   }
 
