@@ -6,6 +6,8 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <optional>
+#include <set>
 
 #include "CLI/CLI.hpp"
 #include "fmt/format.h"
@@ -80,6 +82,22 @@ bool MakeModel(int threads, Job& job, Unfit& unfit) {
   return true;
 }
 
+// Finds the checkpoint to announce, if there is one. Sets `unfit` and returns false when it is
+// another model's: it has the job's progress, which no start but from it would keep.
+bool FindCheckpoint(const Job& job, const std::set<std::string>& unreadable,
+                    std::optional<checkpoint::Found>& found, Unfit& unfit) {
+  found = checkpoint::FindNewest(job.spec.checkpoint.path, job.uid, unreadable);
+  const uint64_t wanted = job.model->layout().hash;
+  if (!found || found->manifest.layout_hash == wanted) return true;
+  unfit = {
+      "InvalidCheckpoint",
+      fmt::format("{}: found a model with the layout hash {:016x}, allowed is that of {} on "
+                  "{}, {:016x}",
+                  found->file, found->manifest.layout_hash, api::ToString(job.spec.training.model),
+                  api::ToString(job.spec.training.dataset.name), wanted)};
+  return false;
+}
+
 checkpoint::Manifest ManifestOf(const Job& job, const proto::JobProgress& progress) {
   checkpoint::Manifest manifest{.job_uid = job.uid,
                                 .layout_hash = job.model->layout().hash,
@@ -133,11 +151,11 @@ class Worker final : public control::Parts {
       job_->trainer->Stop();
     }
     SetJob(nullptr);
-    errands_.Post([this, assign] {
+    errands_.Post([this, assign, unreadable = unreadable_] {
       auto job = std::make_shared<Job>();
+      std::optional<checkpoint::Found> found;
       Unfit unfit;
-      if (BuildJob(assign, *job, unfit)) {
-        const auto found = checkpoint::FindNewest(job->spec.checkpoint.path, job->uid);
+      if (BuildJob(assign, *job, unfit) && FindCheckpoint(*job, unreadable, found, unfit)) {
         client_->Post([this, job, found](control::Session& session) {
           if (!session.Awaits(job->uid)) return;
           job->driver->SetBackToBack(true);  // until the first lease
@@ -175,6 +193,9 @@ class Worker final : public control::Parts {
     job_->trainer->Pause();
     if (start.from() == proto::Start::FROM_COPY) return BeginCopy(start);
     const absl::Status status = Load(start);
+    if (!status.ok() && start.from() == proto::Start::FROM_CHECKPOINT) {
+      unreadable_.insert(start.checkpoint_path());
+    }
     LogInfo("start {}: {}", proto::Start::From_Name(start.from()),
             status.ok() ? "done" : std::string(status.message()));
     client_->Post([status](control::Session& session) { session.OnStarted(status, 0); });
@@ -305,6 +326,7 @@ class Worker final : public control::Parts {
   const Clock& clock_;
   control::TopologyClient* client_ = nullptr;
   proto::Report baseline_;  // totals when the present member id was taken: reports count from there
+  std::set<std::string> unreadable_;  // checkpoints that could not be loaded
   std::atomic<bool> refused_ = false;
   std::shared_ptr<Job> job_;  // the control thread's own reference to current_
 

@@ -97,6 +97,20 @@ TEST(Run, InterruptOnceStopsInOrderAndResumeGoesOn) {
   EXPECT_LT(trained, 1437 * epochs);
 }
 
+TEST(Run, AnotherModelCannotGoOnFromACheckpoint) {
+  RunProcess run(Digits(1, 1));
+  ASSERT_EQ(run.Wait(), 0) << run.Output();
+  RunProcess rest(Digits(1, 2) + std::vector<std::string>{"--resume", run.Report()["uid"], "--set",
+                                                          "checkpoint.path=" + run.checkpoints(),
+                                                          "--set",
+                                                          "training.dataset.name=synthetic",
+                                                          "--set", "training.dataset.classes=5"});
+  EXPECT_EQ(rest.Wait(), 1) << rest.Output();
+  EXPECT_EQ(rest.Report()["state"], "Failed");
+  EXPECT_THAT(rest.Output(), HasSubstr("InvalidCheckpoint"));
+  EXPECT_THAT(rest.Output(), HasSubstr("layout hash"));
+}
+
 TEST(Run, WithoutACheckpointThereIsNothingToResume) {
   RunProcess run(Digits(2, 100000));
   ASSERT_TRUE(run.WaitForOutput("members")) << run.Output();

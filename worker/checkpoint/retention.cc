@@ -52,10 +52,13 @@ std::vector<Found> WholeOnes(const std::string& path, const std::string& job_uid
 
 }  // namespace
 
-std::optional<Found> FindNewest(const std::string& path, const std::string& job_uid) {
-  auto whole = WholeOnes(path, job_uid);
-  if (whole.empty()) return std::nullopt;
-  return std::move(whole.front());
+std::optional<Found> FindNewest(const std::string& path, const std::string& job_uid,
+                                const std::set<std::string>& unreadable) {
+  for (Found& found : WholeOnes(path, job_uid)) {
+    if (!unreadable.contains(found.file)) return std::move(found);
+    LogWarn("checkpoint passed over: {}: its tensors could not be read", found.file);
+  }
+  return std::nullopt;
 }
 
 void Retain(const std::string& path, const std::string& job_uid, int32_t keep) {

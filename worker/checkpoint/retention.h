@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <string>
 
 #include "worker/checkpoint/checkpoint.h"
@@ -14,8 +15,10 @@ struct Found {
 };
 
 // The whole checkpoint of the job with the most samples. Broken, partial and foreign files are
-// passed over, with a line in the log.
-std::optional<Found> FindNewest(const std::string& path, const std::string& job_uid);
+// passed over, with a line in the log, and so are the files in `unreadable`, whose tensors could
+// not be read although their headers can.
+std::optional<Found> FindNewest(const std::string& path, const std::string& job_uid,
+                                const std::set<std::string>& unreadable = {});
 
 // Deletes all whole checkpoints of the job but the `keep` (at least 1) with the most samples, and
 // what writers that died have left under temporary names. Never deletes what it cannot read.

@@ -232,12 +232,29 @@ void Session::OnStarted(const absl::Status& status, double seconds) {
     message.mutable_ready()->set_from(start.from());
     message.mutable_ready()->set_copy_seconds(seconds);
   } else {
-    // Whoever was named is of no use: ask for others, under a new id.
     LogWarn("cannot start: {}", std::string(status.message()));
-    message.mutable_leave()->set_reason(std::string(status.message()));
+    message = CannotStart(start, status);
   }
   // On a stream that has not said who this is it would speak for somebody else.
   if (registered_) Send(message);
+}
+
+proto::WorkerMessage Session::CannotStart(const proto::Start& start, const absl::Status& status) {
+  proto::WorkerMessage message;
+  const std::string reason(status.message());
+  if (start.from() == proto::Start::FROM_CHECKPOINT) {
+    // What was announced when it was built is of no use: look again.
+    built_.reset();
+    if (std::exchange(unloadable_, start.checkpoint_path()) == start.checkpoint_path()) {
+      // The hub knows of no other, and would name it for ever.
+      message.mutable_unfit()->set_reason("InvalidCheckpoint");
+      message.mutable_unfit()->set_message(reason);
+      return message;
+    }
+  }
+  // Whoever was named is of no use: ask for others, under a new id.
+  message.mutable_leave()->set_reason(reason);
+  return message;
 }
 
 void Session::OnView(const proto::View& view) {

@@ -26,8 +26,9 @@ class Parts {
   virtual ~Parts() = default;
 
   // Makes what the spec asks for: dataset, model, store. -> OnBuilt or OnUnfit. Asked again only
-  // for another job_uid, whose answer alone counts then, or when nothing could be built before;
-  // `member` is new each time.
+  // for another job_uid, whose answer alone counts then, or when nothing could be built before, or
+  // to look for another checkpoint than the one that could not be loaded; `member` is new each
+  // time.
   virtual void Build(const proto::Assign& assign) = 0;
   // A new id with everything built: speak to peers as it, forget views and leases of the old one.
   virtual void BecomeMember(uint64_t member) = 0;
@@ -117,6 +118,7 @@ class Session {
   void BeginAnew();
   void OnStart(const proto::Start& start);
   void BeginNext();
+  proto::WorkerMessage CannotStart(const proto::Start& start, const absl::Status& status);
   void OnView(const proto::View& view);
   void OnLease(const proto::Lease& lease);
   void SendBuilt();
@@ -142,6 +144,7 @@ class Session {
   bool beginning_ = false;                // a Begin is to be answered
   std::optional<proto::Start> starting_;  // of it; empty when the hub no longer waits for it
   std::optional<proto::Start> next_start_;
+  std::string unloadable_;  // the checkpoint that could not be loaded last
   bool admitted_ = false;
   bool holds_state_ = false;  // in memory, once a member's: a start alone has not been trained on
   bool finishing_ = false;

@@ -55,6 +55,13 @@ TEST_F(RetentionTest, PassesOverWhatIsBrokenPartialOrForeign) {
   EXPECT_EQ(found->file, whole);
 }
 
+TEST_F(RetentionTest, PassesOverWhatIsKnownToBeUnreadable) {
+  const std::string older = WriteAt(10);
+  const std::string newest = WriteAt(20);
+  EXPECT_EQ(FindNewest(folder_.string(), "uid-1", {newest})->file, older);
+  EXPECT_FALSE(FindNewest(folder_.string(), "uid-1", {newest, older}).has_value());
+}
+
 TEST_F(RetentionTest, AJobSeesOnlyItsOwn) {
   WriteAt(10);
   EXPECT_FALSE(FindNewest(folder_.string(), "uid-2").has_value());

@@ -24,6 +24,12 @@ proto::HubMessage StartMessage(proto::Start::From from) {
   return message;
 }
 
+proto::HubMessage CheckpointMessage(const std::string& path) {
+  proto::HubMessage message = StartMessage(proto::Start::FROM_CHECKPOINT);
+  message.mutable_start()->set_checkpoint_path(path);
+  return message;
+}
+
 proto::HubMessage ViewMessage(uint64_t epoch) {
   proto::HubMessage message;
   message.mutable_view()->set_epoch(epoch);
@@ -141,6 +147,37 @@ TEST_F(SessionTest, AStartThatFailsAsksForAnother) {
   session_.OnMessage(StartMessage(proto::Start::FROM_COPY));
   session_.OnStarted(absl::UnavailableError("no donor"), 0);
   EXPECT_EQ(SentOne().leave().reason(), "no donor");
+}
+
+TEST_F(SessionTest, AfterACheckpointThatCannotBeLoadedItLooksForAnother) {
+  Build(7);
+  session_.OnMessage(CheckpointMessage("/c/2"));
+  session_.OnStarted(absl::DataLossError("ends at byte 9"), 0);
+  EXPECT_EQ(SentOne().leave().reason(), "ends at byte 9");
+  session_.OnDisconnected();
+  session_.OnConnected();
+  Forget();
+  session_.OnMessage(AssignMessage(8));
+  EXPECT_THAT(parts_.Take(), ElementsAre("build u1 as 8"));
+  built_.mutable_checkpoint()->set_path("/c/1");
+  session_.OnBuilt("u1", built_);
+  EXPECT_EQ(SentOne().built().checkpoint().path(), "/c/1");
+}
+
+TEST_F(SessionTest, ACheckpointThatIsNamedAgainAndCannotBeLoadedMakesItUnfit) {
+  for (const char* path : {"/c/2", "/c/1"}) {
+    Build(7);
+    session_.OnMessage(CheckpointMessage(path));
+    session_.OnStarted(absl::NotFoundError("no such file"), 0);
+    EXPECT_TRUE(SentOne().has_leave()) << path;
+    session_.OnDisconnected();
+  }
+  Build(8);
+  session_.OnMessage(CheckpointMessage("/c/1"));
+  session_.OnStarted(absl::NotFoundError("no such file"), 0);
+  const auto unfit = SentOne().unfit();
+  EXPECT_EQ(unfit.reason(), "InvalidCheckpoint");
+  EXPECT_EQ(unfit.message(), "no such file");
 }
 
 TEST_F(SessionTest, ASecondStartWaitsForTheFirstAndAloneIsAnswered) {
