@@ -416,7 +416,7 @@ absl::Status Worker::Write(const Job& job, const std::string& path,
   const absl::Status status =
       checkpoint::Write(path, ManifestOf(job, progress), job.model->layout(), weights);
   if (status.ok()) {
-    checkpoint::Retain(job.spec.checkpoint.path, job.uid, job.spec.checkpoint.keep);
+    checkpoint::Retain(job.spec.checkpoint.path, job.uid, job.spec.checkpoint.keep, path);
     LogInfo("checkpoint {}", path);
   } else {
     LogError("checkpoint {}: {}", path, std::string(status.message()));

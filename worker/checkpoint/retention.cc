@@ -61,9 +61,14 @@ std::optional<Found> FindNewest(const std::string& path, const std::string& job_
   return std::nullopt;
 }
 
-void Retain(const std::string& path, const std::string& job_uid, int32_t keep) {
-  const auto whole = WholeOnes(path, job_uid);
+void Retain(const std::string& path, const std::string& job_uid, int32_t keep,
+            const std::string& written) {
+  auto whole = WholeOnes(path, job_uid);
   std::error_code ignored;
+  // A job whose progress was set back writes files with fewer samples than it has already.
+  std::stable_partition(whole.begin(), whole.end(), [&](const Found& found) {
+    return fs::equivalent(found.file, written, ignored);
+  });
   for (size_t i = static_cast<size_t>(std::max(keep, 1)); i < whole.size(); ++i) {
     fs::remove(whole[i].file, ignored);
   }

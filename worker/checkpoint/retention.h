@@ -20,8 +20,10 @@ struct Found {
 std::optional<Found> FindNewest(const std::string& path, const std::string& job_uid,
                                 const std::set<std::string>& unreadable = {});
 
-// Deletes all whole checkpoints of the job but the `keep` (at least 1) with the most samples, and
-// what writers that died have left under temporary names. Never deletes what it cannot read.
-void Retain(const std::string& path, const std::string& job_uid, int32_t keep);
+// Deletes all whole checkpoints of the job but `keep` (at least 1), namely `written`, the latest,
+// and those with the most samples, and what writers that died have left under temporary names.
+// Never deletes what it cannot read.
+void Retain(const std::string& path, const std::string& job_uid, int32_t keep,
+            const std::string& written);
 
 }  // namespace grapevine::checkpoint

@@ -68,19 +68,31 @@ TEST_F(RetentionTest, AJobSeesOnlyItsOwn) {
 }
 
 TEST_F(RetentionTest, KeepsTheNewest) {
-  for (int64_t samples : {10, 20, 30, 40}) WriteAt(samples);
-  Retain(folder_.string(), "uid-1", 3);
+  for (int64_t samples : {10, 20, 30}) WriteAt(samples);
+  const std::string written = WriteAt(40);
+  Retain(folder_.string(), "uid-1", 3, written);
   EXPECT_EQ(Files().size(), 3u);
-  Retain(folder_.string(), "uid-1", 3);
+  Retain(folder_.string(), "uid-1", 3, written);
   EXPECT_EQ(Files().size(), 3u);
-  Retain(folder_.string(), "uid-1", 0);  // the last one always stays
+  Retain(folder_.string(), "uid-1", 0, written);  // the last one always stays
   EXPECT_EQ(Files(), (std::set<std::string>{"000000000000040.safetensors"}));
+}
+
+TEST_F(RetentionTest, KeepsTheOneJustWrittenThoughOthersHaveMoreSamples) {
+  const std::string written = WriteAt(10);
+  for (int64_t samples : {20, 30, 40}) WriteAt(samples);
+  Retain(folder_.string(), "uid-1", 2, written);
+  EXPECT_EQ(Files(),
+            (std::set<std::string>{"000000000000010.safetensors", "000000000000040.safetensors"}));
+  Retain(folder_.string(), "uid-1", 1, written);
+  EXPECT_EQ(Files(), (std::set<std::string>{"000000000000010.safetensors"}));
 }
 
 TEST_F(RetentionTest, BrokenFilesDoNotPushOutWholeOnes) {
   WriteAt(10);
-  for (int64_t samples : {20, 30, 40}) fs::resize_file(WriteAt(samples), 50);
-  Retain(folder_.string(), "uid-1", 2);
+  std::string broken;
+  for (int64_t samples : {20, 30, 40}) fs::resize_file(broken = WriteAt(samples), 50);
+  Retain(folder_.string(), "uid-1", 2, broken);
   EXPECT_TRUE(Files().contains("000000000000010.safetensors"));
   EXPECT_EQ(FindNewest(folder_.string(), "uid-1")->manifest.samples, 10);
 }
@@ -92,13 +104,13 @@ TEST_F(RetentionTest, ClearsAwayWhatDeadWritersLeft) {
   WriteBytes(fresh, "x");
   WriteBytes(old, "x");
   fs::last_write_time(old, fs::file_time_type::clock::now() - std::chrono::hours(1));
-  Retain(folder_.string(), "uid-1", 3);
+  Retain(folder_.string(), "uid-1", 3, whole);
   EXPECT_TRUE(fs::exists(fresh));
   EXPECT_FALSE(fs::exists(old));
 }
 
 TEST_F(RetentionTest, AFolderThatIsNotThereIsEmpty) {
-  Retain(Path("nowhere"), "uid-1", 1);
+  Retain(Path("nowhere"), "uid-1", 1, Path("nowhere/uid-1/1.safetensors"));
   EXPECT_FALSE(FindNewest(Path("nowhere"), "uid-1").has_value());
 }
 
