@@ -74,6 +74,7 @@ void LeaseQueue::Clear() {
   {
     MutexLock lock(mutex_);
     leases_.clear();
+    ++generation_;
   }
   TellStarved();
 }
@@ -127,7 +128,7 @@ bool LeaseQueue::Start(const Draw& draw) {
   MutexLock lock(mutex_);
   if (stopped_) return false;
   if (!draw.leased()) return UnstartedLocked() == 0;
-  Lease* lease = FindLocked(draw.lease);
+  Lease* lease = LeaseOfLocked(draw);
   if (lease == nullptr || draw.position >= lease->batches) return false;
   lease->started = draw.position + 1;
   return true;
@@ -136,8 +137,7 @@ bool LeaseQueue::Start(const Draw& draw) {
 void LeaseQueue::Done(const Draw& draw) {
   {
     MutexLock lock(mutex_);
-    Lease* lease = draw.leased() ? FindLocked(draw.lease) : nullptr;
-    if (lease != nullptr) lease->done = draw.position + 1;
+    if (Lease* lease = LeaseOfLocked(draw)) lease->done = draw.position + 1;
   }
   TellStarved();
 }
@@ -154,10 +154,14 @@ LeaseQueue::Lease* LeaseQueue::FindLocked(uint64_t id) {
   return found == leases_.end() ? nullptr : &*found;
 }
 
+LeaseQueue::Lease* LeaseQueue::LeaseOfLocked(const Draw& draw) {
+  return draw.leased() && draw.generation == generation_ ? FindLocked(draw.lease) : nullptr;
+}
+
 std::optional<Draw> LeaseQueue::NextLeasedLocked() {
   for (Lease& lease : leases_) {
     if (lease.next >= lease.batches) continue;
-    Draw draw{.lease = lease.id, .position = lease.next++};
+    Draw draw{.lease = lease.id, .position = lease.next++, .generation = generation_};
     int64_t skip = draw.position;
     for (const BatchRange& range : lease.ranges) {
       const int64_t batches = range.end_batch - range.first_batch;

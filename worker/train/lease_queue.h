@@ -75,7 +75,7 @@ class LeaseQueue {
   std::vector<LeaseReturn> ReturnAll();
 
   // Forgets every lease, without a word: they were granted to a member id that is gone. What of
-  // them is being prepared will not start.
+  // them is being prepared will not start, not even under a new lease of the same id.
   void Clear();
 
   // Connected is where it begins.
@@ -118,6 +118,8 @@ class LeaseQueue {
   };
 
   Lease* FindLocked(uint64_t id) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // The lease of a draw; null when it is gone, or the draw was at random.
+  Lease* LeaseOfLocked(const Draw& draw) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   std::optional<Draw> NextLeasedLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Draw RandomDrawLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   int64_t UnstartedLocked() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -128,6 +130,7 @@ class LeaseQueue {
   mutable Mutex mutex_;
   CondVar changed_;
   std::deque<Lease> leases_ ABSL_GUARDED_BY(mutex_);  // as granted
+  uint64_t generation_ ABSL_GUARDED_BY(mutex_) = 0;   // grows with each Clear
   bool connected_ ABSL_GUARDED_BY(mutex_) = true;
   bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
   int64_t data_epoch_ ABSL_GUARDED_BY(mutex_) = 0;  // of the last leased draw

@@ -109,6 +109,23 @@ TEST(LeaseQueue, LeasesOfAGoneIdAreDroppedWithWhatWasPreparedOfThem) {
   EXPECT_TRUE(queue.Progress().empty());
 }
 
+TEST(LeaseQueue, WhatWasPreparedOfAGoneIdIsNoneOfANewLeaseOfTheSameId) {
+  LeaseQueue queue(TenBatches());
+  ASSERT_TRUE(queue.Add(1, {{0, 0, 4}}).ok());
+  const Draw under_way = *queue.Next();
+  ASSERT_TRUE(queue.Start(under_way));
+  const Draw prepared = *queue.Next();
+  queue.Clear();
+  ASSERT_TRUE(queue.Add(1, {{0, 6, 10}}).ok());
+  EXPECT_FALSE(queue.Start(prepared));
+  queue.Done(under_way);
+  EXPECT_EQ(queue.unstarted(), 4);
+  EXPECT_EQ(queue.Progress(), (std::vector<LeaseProgress>{{1, 0}}));
+  const Draw next = *queue.Next();
+  EXPECT_EQ(next.batch, 6);
+  EXPECT_TRUE(queue.Start(next));
+}
+
 TEST(LeaseQueue, EachFinishedLeaseIsReportedAtLeastOnceAndThenForgotten) {
   LeaseQueue queue(TenBatches());
   for (uint64_t id = 1; id <= 30; ++id) {
