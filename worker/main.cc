@@ -286,9 +286,12 @@ class Worker final : public control::Parts {
     errands_.Stop();
   }
 
-  // Lets the step under way end and begins no other. From any thread.
-  void PauseTraining() {
-    if (const auto job = CurrentJob()) job->trainer->Pause();
+  // Lets the step and the exchange under way end and begins no others. From any thread.
+  void WindDown() {
+    const auto job = CurrentJob();
+    if (!job) return;
+    job->driver->BeginNoMore();
+    job->trainer->Pause();
   }
 
  private:
@@ -486,7 +489,8 @@ int Work(const Environment& environment, const LogOptions& log, const sigset_t& 
   client.Start();
   int signal = 0;
   sigwait(&signals, &signal);
-  worker.PauseTraining();
+  // Before the leases are handed back: a member without one exchanges back to back.
+  worker.WindDown();
   if (signal != kSignalDone) {
     client.Post([](control::Session& session) { session.Leave("asked to end"); });
   }

@@ -394,6 +394,10 @@ void Driver::Finish() {
   thread_->Post([this] { thread_->Happened(FinishBegun{}); });
 }
 
+void Driver::BeginNoMore() {
+  thread_->Post([this] { thread_->Happened(StopBegun{}); });
+}
+
 void Driver::CopyState(std::vector<Neighbour> donors, std::function<void(absl::Status)> done) {
   thread_->Post([this, donors = std::move(donors), done = std::move(done)]() mutable {
     thread_->CopyState(std::move(donors), std::move(done));

@@ -35,7 +35,8 @@ class Driver {
 
   void Start();
 
-  // Finishes the exchange under way, at most until `deadline`, then ends the thread. Idempotent.
+  // BeginNoMore, waits for the exchange under way, at most until `deadline`, then ends the thread.
+  // Idempotent.
   void Stop(Time deadline);
 
   // Closes all streams: a member with a new id is a stranger to its peers.
@@ -54,6 +55,9 @@ class Driver {
   // Finish: back to back, Float32, and `settled` is watched from now on. Cannot be undone but by
   // SetIdentity.
   void Finish();
+
+  // Begins and accepts no exchange from now on; the one under way goes on. Cannot be undone.
+  void BeginNoMore();
 
   // Copies weights and momentum from the first donor that serves all of it into the store, which
   // nobody may train on meanwhile. `done` is called on the gossip thread: OK, or Unavailable when

@@ -248,6 +248,34 @@ TEST(Driver, StoppingEndsACopyUnderWay) {
   EXPECT_TRUE(done);
 }
 
+TEST(Driver, AfterBeginNoMoreNoExchangeBeginsOnEitherSide) {
+  for (const size_t leaver : {0, 1}) {
+    transport::Switch network;
+    Members members = Make(network, 2, {.elements = 5000, .chunk_elements = 512});
+    for (auto& member : members) member->driver.SetBackToBack(true);
+    StartAll(members);
+    JoinCompletely(members, 1);
+    Driver& driver = members[leaver]->driver;
+    ASSERT_TRUE(Eventually([&] { return driver.counts().completed > 0; }));
+    driver.BeginNoMore();
+    driver.SetBackToBack(true);
+    // In force once the exchange under way has ended.
+    driver.SetView({.epoch = 2,
+                    .side = leaver == 0 ? Side::kActive : Side::kPassive,
+                    .neighbours = {members[1 - leaver]->as_neighbour()}});
+    ASSERT_TRUE(Eventually([&] { return driver.counts().view_epoch == 2; }));
+    const int64_t completed = driver.counts().completed;
+    if (leaver == 1) {
+      const int64_t refused = members[0]->driver.counts().begun.refused;
+      EXPECT_TRUE(Eventually([&] { return members[0]->driver.counts().begun.refused > refused; }));
+    } else {
+      std::this_thread::sleep_for(20ms);
+    }
+    EXPECT_EQ(driver.counts().completed, completed);
+    StopAll(members);
+  }
+}
+
 TEST(Driver, AMemberThatDiesInTheMiddleHoldsNobodyUp) {
   transport::Switch network;
   Members members = Make(network, 4, {.elements = 1 << 20, .chunk_elements = 1 << 14});
