@@ -3,11 +3,14 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <map>
+#include <string>
 #include <thread>
 #include <utility>
 
 #include "absl/base/thread_annotations.h"
 #include "operator/base/check.h"
+#include "operator/base/log.h"
 #include "operator/base/mutex.h"
 #include "worker/gossip/donor.h"
 #include "worker/gossip/engine.h"
@@ -25,6 +28,8 @@ constexpr size_t kMaxStateSnapshots = 2 * Joiner::kAhead * Donor::kSlots;
 constexpr Duration kLongestWait = 1s;
 // For the last frames to leave, once nothing more is to be said.
 constexpr Duration kFarewell = 20ms;
+// From one line about a peer's stream to the next: who retries would fill the log.
+constexpr Duration kSilence = 10s;
 
 }  // namespace
 
@@ -55,7 +60,7 @@ class Driver::Thread {
     if (!thread_.joinable()) return;
     Post([this, deadline] {
       stop_at_ = std::min(stop_at_, deadline);
-      Happened(StopBegun{});
+      BeginNoMore();
     });
     thread_.join();
   }
@@ -82,6 +87,10 @@ class Driver::Thread {
   // On the thread alone.
   void Happened(const GossipEvent& event) { Carry(engine_.Step(clock_.Now(), event)); }
   void SetIdentity(const transport::Identity& identity);
+  void BeginNoMore() {
+    ending_ = true;
+    Happened(StopBegun{});
+  }
   void CopyState(std::vector<Neighbour> donors, std::function<void(absl::Status)> done);
 
  private:
@@ -94,6 +103,7 @@ class Driver::Thread {
   void TakeTasks();
   void Handle(const transport::Event& event);
   void HandleFrame(MemberId peer, const transport::Frame& frame);
+  void SayWhy(const transport::Event& event);
   void Lost(MemberId peer);
   void Carry(const Effects& effects);
   void CarryState(const Effects& effects);
@@ -125,6 +135,8 @@ class Driver::Thread {
   MemberId member_ = 0;
   std::function<void(absl::Status)> copy_done_;
   int64_t state_rejected_ = 0;
+  bool ending_ = false;
+  std::map<MemberId, Time> spoken_of_;  // when, of peers whose streams failed lately; 0: strangers
   Time stop_at_ = Time::max();
   Time wake_at_ = Time::max();
   std::vector<transport::Event> events_;
@@ -184,9 +196,11 @@ void Driver::Thread::Handle(const transport::Event& event) {
     case transport::Event::Kind::kFrame:
       return HandleFrame(event.peer, event.frame);
     case transport::Event::Kind::kPeerLost:
+      SayWhy(event);
       Lost(event.peer);
       return Happened(PeerLost{event.peer});
     case transport::Event::Kind::kRejected:
+      SayWhy(event);
       Lost(event.peer);
       return Happened(PeerRejected{event.peer});
   }
@@ -213,6 +227,23 @@ void Driver::Thread::HandleFrame(MemberId peer, const transport::Frame& frame) {
   if (!fine) ++state_rejected_;
   CarryState(effects);
   frame_ = nullptr;
+}
+
+void Driver::Thread::SayWhy(const transport::Event& event) {
+  const bool rejected = event.kind == transport::Event::Kind::kRejected;
+  // Those that have left close their streams, and so does everyone at the end of the job.
+  const bool awaited = engine_.HasNeighbour(event.peer) || joiner_.active();
+  if (!rejected && (ending_ || !awaited)) return;
+  const Time now = clock_.Now();
+  std::erase_if(spoken_of_, [now](const auto& each) { return each.second + kSilence <= now; });
+  if (!spoken_of_.emplace(event.peer, now).second) return;
+  if (!rejected) {
+    LogWarn("member {} is out of reach: {}", event.peer, event.reason);
+  } else if (event.peer == 0) {
+    LogWarn("a stranger is rejected: {}", event.reason);
+  } else {
+    LogWarn("member {} is rejected: {}", event.peer, event.reason);
+  }
 }
 
 void Driver::Thread::Lost(MemberId peer) {
@@ -395,7 +426,7 @@ void Driver::Finish() {
 }
 
 void Driver::BeginNoMore() {
-  thread_->Post([this] { thread_->Happened(StopBegun{}); });
+  thread_->Post([this] { thread_->BeginNoMore(); });
 }
 
 void Driver::CopyState(std::vector<Neighbour> donors, std::function<void(absl::Status)> done) {

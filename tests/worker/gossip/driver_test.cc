@@ -6,12 +6,15 @@
 #include <numeric>
 #include <random>
 
+#include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "operator/base/log.h"
 #include "tests/worker/gossip/member_threads.h"
 
 namespace grapevine::gossip {
 namespace {
 
+using ::testing::HasSubstr;
 using Members = std::vector<std::unique_ptr<MemberThread>>;
 
 Members Make(transport::Switch& network, size_t count, const ChunkGrid& grid,
@@ -274,6 +277,29 @@ TEST(Driver, AfterBeginNoMoreNoExchangeBeginsOnEitherSide) {
     EXPECT_EQ(driver.counts().completed, completed);
     StopAll(members);
   }
+}
+
+TEST(Driver, SaysWhyAPeerIsLostOrRejectedButNotEachTime) {
+  ::testing::internal::CaptureStderr();
+  ASSERT_TRUE(StartLog({}).ok());
+  {
+    transport::Switch network;
+    MemberThread member(network, 1, {.elements = 100, .chunk_elements = 10});
+    member.driver.Start();
+    member.driver.SetBackToBack(true);
+    member.driver.SetView(
+        {.epoch = 1, .side = Side::kActive, .neighbours = {{.member = 2, .address = "nowhere"}}});
+    ASSERT_TRUE(Eventually([&] { return member.driver.counts().begun.timed_out >= 2; }));
+    transport::InProcessTransport stranger(network, "stranger");
+    stranger.SetIdentity({.job_uid = "theirs", .member = 3, .layout_hash = 1});
+    stranger.SetAddress(1, member.transport.address());
+    for (int i = 0; i < 2; ++i) stranger.Send(1, {.header = {.kind = Kind::kOffer}, .payload = {}});
+    EXPECT_TRUE(Eventually([&] { return member.driver.counts().rejected == 2; }));
+  }
+  const std::string log = ::testing::internal::GetCapturedStderr();
+  EXPECT_EQ(std::count(log.begin(), log.end(), '\n'), 2) << log;
+  EXPECT_THAT(log, HasSubstr("member 2 is out of reach: nobody is at the peer's address"));
+  EXPECT_THAT(log, HasSubstr("member 3 is rejected: a hello of another job"));
 }
 
 TEST(Driver, AMemberThatDiesInTheMiddleHoldsNobodyUp) {
