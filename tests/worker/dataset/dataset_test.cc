@@ -39,5 +39,14 @@ TEST(Open, ASyntheticSetNeedsAShapeAndClasses) {
   }
 }
 
+TEST(Open, ASyntheticSetFitsInMemory) {
+  const auto opened = Open({.name = "synthetic", .shape = {1024, 1024, 1024}, .classes = 100'000});
+  EXPECT_EQ(opened.status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(opened.status().message()),
+              HasSubstr("shape 1024 x 1024 x 1024, 100000 classes"));
+  EXPECT_THAT(std::string(opened.status().message()),
+              HasSubstr("429496729600000 bytes, at most 1073741824 are allowed"));
+}
+
 }  // namespace
 }  // namespace grapevine::dataset
