@@ -102,18 +102,17 @@ TEST(ParameterStore, NothingIsBlockedWhileNobodyIsInTheWay) {
 
 TEST(ParameterStore, WaitingForAMixIsMeasured) {
   ParameterStore store(4, 4);
-  std::atomic<bool> mixing = false, waiting = false;
-  std::jthread mixer([&] {
-    store.Mix(0, [&](std::span<float>) {
-      mixing = true;
-      while (!waiting) std::this_thread::yield();
-      std::this_thread::sleep_for(20ms);
-    });
+  std::jthread mixer([&](const std::stop_token& stop) {
+    while (!stop.stop_requested()) {
+      store.Mix(0, [](std::span<float>) { std::this_thread::sleep_for(1ms); });
+    }
   });
-  while (!mixing) std::this_thread::yield();
   std::vector<float> all(4);
-  waiting = true;
-  store.Read(all);
+  // Who is not scheduled in time does not find the mixer in the way.
+  const Time deadline = std::chrono::steady_clock::now() + 60s;
+  while (store.blocked() == Duration::zero() && std::chrono::steady_clock::now() < deadline) {
+    store.Read(all);
+  }
   EXPECT_GT(store.blocked(), Duration::zero());
 }
 
