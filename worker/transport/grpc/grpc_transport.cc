@@ -28,7 +28,7 @@ absl::StatusOr<std::unique_ptr<GrpcTransport>> GrpcTransport::Create(const GrpcO
         fmt::format("listen address '{}' is not host:port", options.listen));
   }
   KeepFreedMemory();
-  std::unique_ptr<GrpcTransport> transport(new GrpcTransport);
+  std::unique_ptr<GrpcTransport> transport(new GrpcTransport(options.greeting_timeout));
   grpc::ServerBuilder builder;
   ConfigurePeerServer(builder);
   int port = 0;
@@ -209,7 +209,7 @@ void GrpcTransport::OnAccepted(AcceptedLink& link) {
     return;
   }
   link.state = Link::State::kGreeting;
-  link.greeting_deadline = Now() + kGreetingTimeout;
+  link.greeting_deadline = Now() + greeting_timeout_;
   ++greeting_;
   link.Read();
 }
@@ -259,7 +259,7 @@ Link* GrpcTransport::Dial(MemberId to, Peer& peer) {
   Link* raw = link.get();
   links_[raw] = std::move(link);
   peer.dialled = raw;
-  raw->greeting_deadline = Now() + kGreetingTimeout;
+  raw->greeting_deadline = Now() + greeting_timeout_;
   ++greeting_;
   raw->Start();
   return raw;

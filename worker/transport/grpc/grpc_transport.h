@@ -17,8 +17,6 @@
 
 namespace grapevine::transport {
 
-// A dial, with its Hello answered, takes no longer; nor does a stranger's first message.
-inline constexpr Duration kGreetingTimeout = 2s;
 // Streams whose Hello has not come, at a time; more are refused.
 inline constexpr int kMaxStrangers = 64;
 // Frames waiting for one peer; the engine's windows keep far below, and a peer that gets here is
@@ -28,6 +26,8 @@ inline constexpr size_t kMaxQueuedFrames = 4096;
 struct GrpcOptions {
   std::string listen = "127.0.0.1:0";  // host:port; port 0 takes a free one
   std::string advertised_host;         // what peers dial; empty: the host of `listen`
+  // A dial, with its Hello answered, takes no longer; nor does a stranger's first message.
+  Duration greeting_timeout = 2s;
 };
 
 // Members that are processes: one bidirectional gRPC stream of byte buffers per pair, on a TCP
@@ -65,7 +65,7 @@ class GrpcTransport final : public Transport {
         nullptr;  // the one that frames go out on, kept while it lives: their order holds
   };
 
-  GrpcTransport() = default;
+  explicit GrpcTransport(Duration greeting_timeout) : greeting_timeout_(greeting_timeout) {}
 
   void Handle(const Link::Tag& tag, bool ok);
   void OnStarted(Link& link, bool ok);
@@ -98,6 +98,7 @@ class GrpcTransport final : public Transport {
   void DropEventsOf(MemberId member);
   void Report(Event::Kind kind, MemberId peer, std::string reason);
 
+  const Duration greeting_timeout_;
   std::string address_;
   grpc::AsyncGenericService service_;
   std::unique_ptr<grpc::ServerCompletionQueue> completions_;
