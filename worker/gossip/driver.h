@@ -9,6 +9,7 @@
 #include "operator/base/clock.h"
 #include "worker/gossip/exchange_policy.h"
 #include "worker/gossip/gossip_counts.h"
+#include "worker/gossip/patience.h"
 #include "worker/gossip/view.h"
 #include "worker/store/parameter_store.h"
 #include "worker/transport/transport.h"
@@ -18,6 +19,8 @@ namespace grapevine::gossip {
 struct DriverOptions {
   uint64_t seed = 0;
   ExchangePolicy policy;
+  // With a silent peer, at least; more where threads may stand still for longer than that.
+  Duration least_patience = Patience::kLeast;
 };
 
 // The gossip thread: feeds the engine with what the transport and the owner bring, and carries out

@@ -28,7 +28,10 @@ void Do(Effect::Kind kind, MemberId peer, Effects& effects) {
 }  // namespace
 
 Engine::Engine(const EngineOptions& options)
-    : grid_(options.grid), policy_(options.policy), sampler_(options.seed) {
+    : grid_(options.grid),
+      policy_(options.policy),
+      least_patience_(options.least_patience),
+      sampler_(options.seed) {
   GRAPEVINE_CHECK(grid_.elements > 0);
 }
 
@@ -127,7 +130,7 @@ void Engine::JudgeOffer(Time now, const FrameArrived& event, Effects& effects) {
   if (!willing) return Send(event.peer, Kind::kRefuse, offer, effects);
   exchange_.emplace(
       Exchange::Terms{.id = offer.exchange, .peer = event.peer, .encoding = offer.encoding}, grid_,
-      now, sampler_.PatienceWith(event.peer), effects);
+      now, PatienceWith(event.peer), effects);
 }
 
 // A frame of an exchange that has ended is ordinary; one of an exchange that cannot have been is
@@ -260,6 +263,10 @@ void Engine::NotePeer(Time now, Cause cause, const Exchange& exchange) {
   if (cause == Cause::kLoss) sampler_.OnLost(peer, now);
 }
 
+Duration Engine::PatienceWith(MemberId peer) const {
+  return std::max(least_patience_, sampler_.PatienceWith(peer));
+}
+
 bool Engine::WantsExchange() const { return back_to_back_ || finishing_ || debt_ >= 1; }
 
 bool Engine::MayOffer() const {
@@ -274,7 +281,7 @@ Time Engine::TryOffer(Time now, Effects& effects) {
                                     .peer = peer,
                                     .encoding = finishing_ ? Encoding::kFloat32 : policy_.encoding,
                                     .begun_here = true},
-                    grid_, now, sampler_.PatienceWith(peer), effects);
+                    grid_, now, PatienceWith(peer), effects);
   return exchange_->deadline();
 }
 

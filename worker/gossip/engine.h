@@ -12,6 +12,7 @@
 #include "worker/gossip/exchange.h"
 #include "worker/gossip/exchange_policy.h"
 #include "worker/gossip/gossip_counts.h"
+#include "worker/gossip/patience.h"
 #include "worker/gossip/peer_sampler.h"
 #include "worker/gossip/view.h"
 
@@ -58,6 +59,7 @@ struct EngineOptions {
   uint64_t seed = 0;
   ExchangePolicy policy;
   ChunkGrid grid;
+  Duration least_patience = Patience::kLeast;  // with a silent peer
 };
 
 // Decides all of a member's exchanges: whom to offer to, which offers to accept, which chunk is
@@ -114,6 +116,7 @@ class Engine {
   void CountOutcome(Time now, const Exchange& exchange);
   void NotePeer(Time now, Cause cause, const Exchange& exchange);
 
+  Duration PatienceWith(MemberId peer) const;
   bool WantsExchange() const;
   bool MayOffer() const;
   // The time at which to look again.
@@ -122,6 +125,7 @@ class Engine {
 
   const ChunkGrid grid_;
   const ExchangePolicy policy_;
+  const Duration least_patience_;
   MemberId member_ = 0;
   bool back_to_back_ = false;
   bool finishing_ = false;

@@ -32,14 +32,14 @@ inline bool Eventually(const std::function<bool()>& done) {
 }
 
 // A member as a worker has one: a store and a gossip thread. Members of a test find each other on
-// one switch.
+// one switch. A machine that stands still for a while tears none of their exchanges.
 struct MemberThread {
   MemberThread(transport::Switch& network, MemberId id, const ChunkGrid& grid,
                const ExchangePolicy& policy = {})
       : id(id),
         transport(network, fmt::format("member-{}", id)),
         store(grid.elements, grid.chunk_elements),
-        driver({.seed = id, .policy = policy}, transport, store, clock) {
+        driver({.seed = id, .policy = policy, .least_patience = 60s}, transport, store, clock) {
     driver.SetIdentity({.job_uid = "job", .member = id, .layout_hash = 1});
   }
 
