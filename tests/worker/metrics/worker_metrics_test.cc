@@ -4,7 +4,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <chrono>
 #include <string>
+#include <thread>
 
 #include "tests/operator/metrics/scrape.h"
 
@@ -79,12 +82,20 @@ TEST(WorkerMetrics, APortThatIsTakenIsSaidSo) {
 }
 
 TEST(WorkerMetrics, NothingIsReadAfterItsEnd) {
-  for (int i = 0; i < 3; ++i) {
-    auto counts = std::make_unique<WorkerCounts>();
-    const auto metrics = WorkerMetrics::Serve("127.0.0.1:0", [&] { return *counts; });
-    ASSERT_TRUE(metrics.ok());
-    Scrape((*metrics)->port());
-  }
+  std::atomic<bool> reading = false, ended = false, late = false;
+  auto metrics = WorkerMetrics::Serve("127.0.0.1:0", [&] {
+    reading = true;
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    if (ended) late = true;
+    return WorkerCounts{};
+  });
+  ASSERT_TRUE(metrics.ok());
+  std::jthread scraper([port = (*metrics)->port()] { Scrape(port); });
+  while (!reading) std::this_thread::yield();
+  metrics->reset();
+  ended = true;
+  scraper.join();
+  EXPECT_FALSE(late);
 }
 
 }  // namespace

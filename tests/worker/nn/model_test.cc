@@ -6,6 +6,7 @@
 #include <cmath>
 #include <numeric>
 #include <random>
+#include <span>
 #include <vector>
 
 #include "worker/backend/reference/reference_backend.h"
@@ -189,17 +190,50 @@ TEST(ModelTest, InitialWeightsArePinned) {
   EXPECT_FLOAT_EQ(trial.weights[0], 0.26809442f);
 }
 
+// One channel of the 3 x 3 convolution of images of 3 x 8 x 8 with padding, as the layout has it.
+std::vector<double> Convolved(std::span<const float> images, const float* kernel) {
+  std::vector<double> values;
+  for (size_t image = 0; image < images.size() / (3 * 64); ++image) {
+    for (int row = 0; row < 8; ++row) {
+      for (int column = 0; column < 8; ++column) {
+        double value = 0;
+        for (int k = 0; k < 27; ++k) {
+          const int r = row + k / 3 % 3 - 1, c = column + k % 3 - 1;
+          if (r < 0 || r >= 8 || c < 0 || c >= 8) continue;
+          value += kernel[k] * images[(image * 3 + k / 9) * 64 + r * 8 + c];
+        }
+        values.push_back(value);
+      }
+    }
+  }
+  return values;
+}
+
 TEST(ModelTest, StatisticsOfABatchAreUnbiased) {
   Trial trial(kResnet20);
   trial.Step(4);
   std::vector<float> again(trial.statistics.size());
   trial.model->ForwardStatistics(trial.First(4), again);
   EXPECT_EQ(trial.statistics, again);
-  // The first normalisation sees the first convolution of the images: 4 · 8 · 8 values per channel.
+  // The first normalisation sees the first convolution of the images.
   const store::ParameterLayout& layout = trial.model->layout();
-  const store::ParameterEntry& mean = layout.entries[layout.entries.size() - 2 * 19];
-  EXPECT_EQ(mean.name, "norm.mean");
-  EXPECT_EQ(mean.offset, layout.trained_size);
+  const store::ParameterEntry& kernel = layout.entries[0];
+  EXPECT_EQ(kernel.shape, (std::vector<int64_t>{16, 3, 3, 3}));
+  const store::ParameterEntry* mean = &layout.entries[layout.entries.size() - 2 * 19];
+  EXPECT_EQ(mean[0].name, "norm.mean");
+  EXPECT_EQ(mean[1].name, "norm.variance");
+  for (size_t channel = 0; channel < mean->size; ++channel) {
+    const std::vector<double> x =
+        Convolved(trial.images, &trial.weights[kernel.offset + channel * 27]);
+    const double count = static_cast<double>(x.size());
+    const double average = std::accumulate(x.begin(), x.end(), 0.0) / count;
+    double squares = 0;
+    for (const double value : x) squares += (value - average) * (value - average);
+    EXPECT_NEAR(trial.statistics[mean[0].offset - layout.trained_size + channel], average, 1e-5);
+    // 4 · 8 · 8 values: the biased variance is 0.4 % less.
+    EXPECT_NEAR(trial.statistics[mean[1].offset - layout.trained_size + channel],
+                squares / (count - 1), 1e-4 * squares / count);
+  }
 }
 
 // With the batch's own statistics loaded, inference gives what training gave, but for the unbiased
