@@ -1,5 +1,8 @@
 #include "worker/spec_options.h"
 
+#include <utility>
+#include <vector>
+
 #include "gtest/gtest.h"
 
 namespace grapevine {
@@ -10,21 +13,35 @@ TEST(SpecOptions, EachPartGetsWhatTheSpecSays) {
   spec.training.batch_size = 16;
   spec.training.seed = 3;
   spec.training.learning_rate = 0.5;
-  spec.training.learning_rate_schedule.milestones = {4, 5};
+  spec.training.learning_rate_schedule = {
+      .warmup_epochs = 1.5, .milestones = {4, 5}, .factor = 0.75};
   spec.training.momentum = 0.25;
+  spec.training.weight_decay = 0.125;
   const train::TrainerOptions trainer = TrainerOptionsOf(spec.training);
   EXPECT_EQ(trainer.batch_size, 16);
   EXPECT_EQ(trainer.seed, 3u);
   EXPECT_EQ(trainer.sgd.momentum, 0.25f);
+  EXPECT_EQ(trainer.sgd.weight_decay, 0.125f);
   EXPECT_EQ(trainer.schedule.learning_rate, 0.5);
-  EXPECT_EQ(trainer.schedule.milestones.size(), 2u);
+  EXPECT_EQ(trainer.schedule.warmup_data_epochs, 1.5);
+  EXPECT_EQ(trainer.schedule.milestones, (std::vector<double>{4, 5}));
+  EXPECT_EQ(trainer.schedule.factor, 0.75);
+  for (const bool nesterov : {false, true}) {
+    spec.training.nesterov = nesterov;
+    EXPECT_EQ(TrainerOptionsOf(spec.training).sgd.nesterov, nesterov);
+  }
 
-  spec.training.dataset.path = "/data";
-  spec.training.dataset.classes = 7;
+  spec.training.dataset = {.name = api::DatasetName::kSynthetic,
+                           .path = "/data",
+                           .shape = {3, 4, 5},
+                           .classes = 7,
+                           .samples = 600};
   const dataset::Source source = SourceOf(spec.training.dataset);
-  EXPECT_EQ(source.name, api::ToString(spec.training.dataset.name));
+  EXPECT_EQ(source.name, "synthetic");
   EXPECT_EQ(source.path, "/data");
+  EXPECT_EQ(source.shape, (dataset::Shape{.channels = 3, .height = 4, .width = 5}));
   EXPECT_EQ(source.classes, 7);
+  EXPECT_EQ(source.samples, 600);
 }
 
 TEST(SpecOptions, EveryEncodingHasItsNameOnTheWire) {

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <span>
 #include <vector>
 
 #include "tests/worker/train/training_rig.h"
@@ -62,6 +63,34 @@ TEST(Recalibrate, ForgetsWhatTheStatisticsWere) {
   ASSERT_TRUE(Recalibrate(*rig.model, *rig.dataset, spoilt, {.batch_size = 4}).ok());
   EXPECT_EQ(good, spoilt);
   for (size_t i = trained; i < good.size(); ++i) EXPECT_LT(std::abs(good[i]), 100);
+}
+
+TEST(Recalibrate, TheStatisticsAreTheMeanOverTheBatches) {
+  TrainingRig rig({.source = {.name = "synthetic", .shape = {3, 8, 8}, .classes = 3, .samples = 14},
+                   .model = "resnet20",
+                   .batch_size = 4});
+  const size_t trained = rig.model->layout().trained_size;
+  auto weights = rig.Weights();
+  ASSERT_TRUE(Recalibrate(*rig.model, *rig.dataset, weights, {.batch_size = 4}).ok());
+
+  // Three whole batches of the first data epoch of seed 0; two samples are left over.
+  const auto order = dataset::Permutation(0, 0, 14);
+  const size_t elements = rig.dataset->shape().elements();
+  std::vector<double> sum(weights.size() - trained);
+  rig.model->LoadWeights(weights);
+  for (int batch = 0; batch < 3; ++batch) {
+    std::vector<float> images(4 * elements), statistics(sum.size());
+    std::vector<int32_t> labels(4);
+    for (int i = 0; i < 4; ++i) {
+      labels[i] = rig.dataset->Get(dataset::Split::kTrain, order[4 * batch + i],
+                                   std::span(images).subspan(i * elements, elements));
+    }
+    rig.model->ForwardStatistics({.images = images, .labels = labels}, statistics);
+    for (size_t i = 0; i < sum.size(); ++i) sum[i] += statistics[i];
+  }
+  for (size_t i = 0; i < sum.size(); ++i) {
+    EXPECT_FLOAT_EQ(weights[trained + i], static_cast<float>(sum[i] / 3)) << i;
+  }
 }
 
 }  // namespace
