@@ -17,6 +17,7 @@
 #include <utility>
 
 #include "operator/base/check.h"
+#include "worker/checkpoint/json_count.h"
 #include "worker/checkpoint/safetensors.h"
 
 namespace grapevine::checkpoint {
@@ -111,12 +112,6 @@ std::map<std::string, std::string> EncodeManifest(const Manifest& manifest) {
           {"progress", progress.dump()}};
 }
 
-bool IsCount(const json& value) {
-  return value.is_number_integer() &&
-         (!value.is_number_unsigned() || value.get<uint64_t>() >> 63 == 0) &&
-         value.get<int64_t>() >= 0;
-}
-
 absl::StatusOr<Manifest> DecodeManifest(const std::map<std::string, std::string>& metadata) {
   const auto value = [&](const char* key) {
     const auto found = metadata.find(key);
@@ -140,7 +135,7 @@ absl::StatusOr<Manifest> DecodeManifest(const std::map<std::string, std::string>
   manifest.data_epoch = progress["dataEpoch"].get<int64_t>();
   for (const json& range : progress["done"]) {
     if (!range.is_array() || range.size() != 3 ||
-        !std::all_of(range.begin(), range.end(), IsCount) || range[1] >= range[2] ||
+        !std::all_of(range.begin(), range.end(), IsCount<json>) || range[1] >= range[2] ||
         range[0] < progress["dataEpoch"]) {
       return absl::InvalidArgumentError("a done range in its metadata is malformed");
     }

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "absl/status/status.h"
+#include "worker/checkpoint/json_count.h"
 
 namespace grapevine::checkpoint {
 namespace {
@@ -16,13 +17,6 @@ using Json = nlohmann::ordered_json;
 constexpr const char* kMetadata = "__metadata__";
 
 absl::Status Invalid(const std::string& what) { return absl::InvalidArgumentError(what); }
-
-// A JSON number that is a non-negative integer below 2^63.
-bool IsCount(const Json& value) {
-  return value.is_number_integer() &&
-         (!value.is_number_unsigned() || value.get<uint64_t>() >> 63 == 0) &&
-         value.get<int64_t>() >= 0;
-}
 
 absl::StatusOr<TensorEntry> DecodeTensor(const std::string& name, const Json& json,
                                          uint64_t tensor_bytes) {
