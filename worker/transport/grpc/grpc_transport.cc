@@ -272,7 +272,7 @@ void GrpcTransport::Greet(Link& link) {
 
 void GrpcTransport::OnHello(Link& link) {
   // One byte more than the longest, so that a longer one is seen to be too long.
-  const std::vector<std::byte> bytes = FirstBytes(link.received(), 256);
+  const std::vector<std::byte> bytes = FirstBytes(link.received(), kMaxHelloBytes + 1);
   const absl::StatusOr<Hello> hello = DecodeHello(bytes);
   absl::Status verdict = hello.ok() ? CheckHello(*hello, identity_) : hello.status();
   if (verdict.ok() && link.dialled && hello->sender.member != link.peer) {

@@ -11,6 +11,7 @@ namespace {
 
 constexpr uint64_t kMagic = 0x49485647;  // "GVHI"
 constexpr size_t kFixedBytes = 4 + 4 + 8 + 8 + 8 + 4;
+static_assert(kFixedBytes + kMaxJobUidBytes == kMaxHelloBytes);
 
 void Put(std::vector<std::byte>& out, uint64_t value, int bytes) {
   for (int i = 0; i < bytes; ++i) out.push_back(static_cast<std::byte>(value >> (8 * i)));

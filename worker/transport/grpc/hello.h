@@ -13,6 +13,7 @@ namespace grapevine::transport {
 
 inline constexpr uint32_t kProtocolVersion = 1;
 inline constexpr size_t kMaxJobUidBytes = 128;
+inline constexpr size_t kMaxHelloBytes = 36 + kMaxJobUidBytes;
 
 // The first message of a stream in either direction: who speaks, to whom, and about what.
 struct Hello {
