@@ -23,7 +23,8 @@ class Donor {
 
   explicit Donor(const ChunkGrid& grid) : grid_(grid) {}
 
-  // While closed (no state of its own yet, or leaving) every joiner is sent to another donor.
+  // While closed (it is copying a donor's state itself) every joiner is sent to another donor. Open
+  // is where it begins.
   void SetOpen(bool open);
 
   // A kState* frame to a donor. False when it is garbage.

@@ -27,7 +27,6 @@ class PeerSampler {
   void SetNeighbours(std::span<const Neighbour> neighbours);
 
   bool Contains(MemberId peer) const { return peers_.contains(peer); }
-  size_t size() const { return peers_.size(); }
 
   // A peer, or the time at which the next one may be asked (Time::max() with no neighbours). With
   // `unsettled_first`, settled neighbours are asked only when no other may be.

@@ -77,7 +77,7 @@ class Trainer {
   void Stop();
 
   // No step is under way when Pause returns and none begins before Resume: the store may be
-  // overwritten. What SetProgress said is forgotten.
+  // overwritten. What SetProgress said of data epochs is forgotten; the roster's size stays.
   void Pause();
   void Resume();
 
