@@ -13,6 +13,11 @@ using topology::Stage;
 
 constexpr double kKeySlowdown = 10;
 
+// Reasons of a worker that can never take part: what it was told to use is wrong.
+bool IsBadInput(std::string_view reason) {
+  return reason == "InvalidDataset" || reason == "InvalidModel" || reason == "InvalidCheckpoint";
+}
+
 }  // namespace
 
 RunSession::RunSession(api::TrainingJob job, std::vector<ScriptedEvent> script, Verbs verbs,
@@ -209,7 +214,7 @@ int RunSession::ExitStatus() const {
   const std::string state = State();
   if (state == "Stopped" || state == "Stopping") return 130;
   const api::Condition* failed = FindTrue(api::kFailed);
-  if (failed != nullptr && failed->reason == "InvalidDataset") return 2;
+  if (failed != nullptr && IsBadInput(failed->reason)) return 2;
   const bool all_fired =
       std::all_of(fired_script_.begin(), fired_script_.end(), [](bool fired) { return fired; });
   return state == "Succeeded" && all_fired ? 0 : 1;

@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdlib>
 #include <fstream>
@@ -57,8 +58,11 @@ bool IsAlive(pid_t pid) {
 RunProcess::RunProcess(std::vector<std::string> arguments) {
   std::string pattern = testing::TempDir() + "/grapevine_run_XXXXXX";
   folder_ = mkdtemp(pattern.data());
-  arguments.insert(arguments.begin(), {GRAPEVINE_BINARY, "run", "--report", folder_ / "report.json",
-                                       "--set", "checkpoint.path=" + checkpoints()});
+  if (std::ranges::find(arguments, "--report") == arguments.end()) {
+    arguments.insert(arguments.begin(), {"--report", folder_ / "report.json"});
+  }
+  arguments.insert(arguments.begin(),
+                   {GRAPEVINE_BINARY, "run", "--set", "checkpoint.path=" + checkpoints()});
   std::vector<char*> argv;
   for (std::string& argument : arguments) argv.push_back(argument.data());
   argv.push_back(nullptr);

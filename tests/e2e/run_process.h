@@ -14,7 +14,7 @@ namespace grapevine::e2e {
 // own that is removed with it. What still runs at destruction gets SIGKILL. Thread-compatible.
 class RunProcess {
  public:
-  // Starts `grapevine run` with these arguments and --report.
+  // Starts `grapevine run` with these arguments, and --report unless they have it.
   explicit RunProcess(std::vector<std::string> arguments);
   ~RunProcess();
   RunProcess(const RunProcess&) = delete;
