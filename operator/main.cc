@@ -126,10 +126,12 @@ class LocalOperator {
 };
 
 absl::Status LocalOperator::Start(const nlohmann::json& job) {
-  key_ = controller::KeyOf(job);
+  const auto created = server_.Create(kJobs, job);
+  if (!created.ok()) return created.status();
+  key_ = controller::KeyOf(*created);  // before the parts start, whose threads read it
   supervisor_ = std::make_unique<Supervisor>(Parts());
-  absl::Status status = supervisor_->Start();
-  if (status.ok()) status = server_.Create(kJobs, job).status();
+  const absl::Status status = supervisor_->Start();
+  if (status.ok()) Enqueue(key_);  // the caches had it before there was a queue
   return status;
 }
 
@@ -386,6 +388,17 @@ class Display {
   Time drawn_{};
 };
 
+// Nobody waits for a job that is gone or cannot be read: that is its end.
+api::TrainingJobStatus StatusOf(const absl::StatusOr<api::TrainingJob>& job) {
+  if (job.ok()) return job->status;
+  api::TrainingJobStatus status;
+  status.conditions.push_back({.type = api::kFailed,
+                               .status = "True",
+                               .reason = "JobGone",
+                               .message = std::string(job.status().message())});
+  return status;
+}
+
 // Until the job is over or a second signal comes.
 void Watch(LocalOperator& local, console::RunSession& session, Display& display,
            const sigset_t& signals) {
@@ -400,8 +413,7 @@ void Watch(LocalOperator& local, console::RunSession& session, Display& display,
       asked = true;
       session.RequestStop(now);
     }
-    const auto job = local.Job();
-    session.Turn(now, local.Stats(), job.ok() ? job->status : api::TrainingJobStatus{});
+    session.Turn(now, local.Stats(), StatusOf(local.Job()));
     display.Show(session, now);
   }
 }

@@ -38,6 +38,11 @@ json* Section(json& object, const char* key) {
   return section.is_object() ? &section : nullptr;
 }
 
+// YAML's `key:` and its absence say the same.
+bool Lacks(const json& section, const char* key) {
+  return !section.contains(key) || section[key].is_null();
+}
+
 void SetWorkers(json& spec, int replicas) {
   json* workers = Section(spec, "workers");
   if (workers == nullptr) return;
@@ -58,7 +63,7 @@ void MakeAbsolute(json* section) {
 
 void FillIn(const JobFileOptions& options, json& object) {
   if (json* metadata = Section(object, "metadata")) {
-    if (!metadata->contains("namespace")) (*metadata)["namespace"] = "default";
+    if (Lacks(*metadata, "namespace")) (*metadata)["namespace"] = "default";
   }
   json* spec = Section(object, "spec");
   if (spec == nullptr) return;
@@ -79,6 +84,13 @@ void MakePathsAbsolute(json& object) {
   if (spec == nullptr) return;
   MakeAbsolute(Section(*spec, "checkpoint"));
   if (json* training = Section(*spec, "training")) MakeAbsolute(Section(*training, "dataset"));
+}
+
+// What would end a run's job before the run itself: it owns the job and has no cluster around it.
+void LeaveOutOtherOwners(JobFile& file) {
+  file.object["metadata"].erase("ownerReferences");
+  file.object["spec"].erase("ttlSecondsAfterFinished");
+  file.job.spec.ttl_seconds_after_finished.reset();
 }
 
 }  // namespace
@@ -105,7 +117,9 @@ absl::StatusOr<JobFile> LoadJobFile(const JobFileOptions& options) {
     return absl::InvalidArgumentError(
         fmt::format("{}:\n{}", options.file, api::Describe(parsed.violations)));
   }
-  return JobFile{*std::move(object), std::move(parsed.job)};
+  JobFile file{*std::move(object), std::move(parsed.job)};
+  LeaveOutOtherOwners(file);
+  return file;
 }
 
 }  // namespace grapevine::console

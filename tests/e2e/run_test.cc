@@ -50,6 +50,12 @@ TEST(Run, OneWorkerAloneTrainsToo) {
   EXPECT_EQ(run.Report()["exchanges"]["completed"], 0);
 }
 
+TEST(Run, EndsThoughItsJobAsksToBeClearedAway) {
+  RunProcess run(Digits(1, 2) + std::vector<std::string>{"--set", "ttlSecondsAfterFinished=0"});
+  ASSERT_EQ(run.Wait(), 0) << run.Output();
+  EXPECT_EQ(run.Report()["state"], "Succeeded");
+}
+
 TEST(Run, GoesOnWhileWorkersJoinDieAndStandStill) {
   RunProcess run(Digits(3, Short() ? 150 : 800) +
                  std::vector<std::string>{

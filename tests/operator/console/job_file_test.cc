@@ -42,6 +42,24 @@ TEST_F(JobFileTest, FillsInWhatARunNeeds) {
   EXPECT_EQ(file->job.spec.checkpoint.path, std::filesystem::absolute("checkpoints"));
 }
 
+TEST_F(JobFileTest, ANamespaceOfNothingIsTheDefaultOne) {
+  std::string text = kJob;
+  text.replace(text.find("name: small"), 11, "name: small, namespace: ");
+  const auto file = Load(text);
+  ASSERT_TRUE(file.ok()) << file.status();
+  EXPECT_EQ(file->object["metadata"]["namespace"], "default");
+}
+
+TEST_F(JobFileTest, LeavesOutWhatWouldEndTheJobBeforeTheRun) {
+  std::string text = kJob;
+  text.replace(text.find("name: small"), 11, "name: small, ownerReferences: [{uid: stranger}]");
+  const auto file = Load(text, {.set = {"ttlSecondsAfterFinished=0"}});
+  ASSERT_TRUE(file.ok()) << file.status();
+  EXPECT_FALSE(file->object["metadata"].contains("ownerReferences"));
+  EXPECT_FALSE(file->object["spec"].contains("ttlSecondsAfterFinished"));
+  EXPECT_FALSE(file->job.spec.ttl_seconds_after_finished);
+}
+
 TEST_F(JobFileTest, WorkersWidenTheBounds) {
   EXPECT_EQ(Load(kJob, {.workers = 8})->job.spec.workers.max_replicas, 8);
   const auto fewer = Load(kJob, {.workers = 1});
