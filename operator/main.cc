@@ -484,7 +484,6 @@ absl::StatusOr<std::string> ChooseUid(const std::string& resume, const std::stri
 struct Plan {
   console::JobFile file;
   std::vector<console::ScriptedEvent> script;
-  std::string worker;
   std::string log_folder;
 };
 
@@ -497,23 +496,17 @@ absl::StatusOr<Plan> MakePlan(const RunOptions& options) {
     const absl::Status status = console::CheckReportPath(options.report);
     if (!status.ok()) return status;
   }
-  auto file = console::LoadJobFile(options.job);
+  const auto worker = FindWorker();
+  if (!worker.ok()) return worker.status();
+  auto file = console::LoadJobFile(options.job, *worker);
   if (!file.ok()) return file.status();
   plan.file = *std::move(file);
   const api::TrainingJobSpec& spec = plan.file.job.spec;
   if (absl::Status status = CheckScript(plan.script, spec.workers); !status.ok()) return status;
-  auto worker = FindWorker();
-  if (!worker.ok()) return worker.status();
-  plan.worker = *std::move(worker);
   const auto uid = ChooseUid(options.resume, spec.checkpoint.path);
   if (!uid.ok()) return uid.status();
   plan.file.object["metadata"]["uid"] = *uid;
   plan.file.job.metadata.uid = *uid;
-  nlohmann::json& workers = plan.file.object["spec"]["workers"];
-  if (!workers.contains("template")) {
-    workers["template"] = {
-        {"spec", {{"containers", {{{"name", "worker"}, {"command", {plan.worker}}}}}}}};
-  }
   const std::filesystem::path folder =
       (spec.checkpoint.path.empty() ? std::filesystem::temp_directory_path() / "grapevine"
                                     : std::filesystem::path(spec.checkpoint.path)) /

@@ -55,6 +55,23 @@ void SetWorkers(json& spec, int replicas) {
   }
 }
 
+// The first container's, which is the worker's, as far as the template leaves it open.
+void SetCommand(json& spec, const std::string& worker) {
+  json* workers = Section(spec, "workers");
+  json* pod = workers != nullptr ? Section(*workers, "template") : nullptr;
+  json* pod_spec = pod != nullptr ? Section(*pod, "spec") : nullptr;
+  if (pod_spec == nullptr) return;
+  json& containers = (*pod_spec)["containers"];
+  if (containers.empty()) containers = json::array({nullptr});
+  if (!containers.is_array()) return;
+  json& container = containers[0];
+  if (container.is_null()) container = {{"name", "worker"}};
+  if (!container.is_object()) return;
+  if (Lacks(container, "command") || container["command"].empty()) {
+    container["command"] = json::array({worker});
+  }
+}
+
 void MakeAbsolute(json* section) {
   if (section == nullptr || !section->contains("path") || !(*section)["path"].is_string()) return;
   const std::string path = (*section)["path"];
@@ -95,7 +112,7 @@ void LeaveOutOtherOwners(JobFile& file) {
 
 }  // namespace
 
-absl::StatusOr<JobFile> LoadJobFile(const JobFileOptions& options) {
+absl::StatusOr<JobFile> LoadJobFile(const JobFileOptions& options, const std::string& worker) {
   const auto text = ReadFile(options.file);
   if (!text.ok()) return text.status();
   auto object = api::ParseYaml(*text);
@@ -111,6 +128,7 @@ absl::StatusOr<JobFile> LoadJobFile(const JobFileOptions& options) {
           fmt::format("--set {}: {}", assignment, std::string(status.message())));
     }
   }
+  if (json* spec = Section(*object, "spec")) SetCommand(*spec, worker);
   MakePathsAbsolute(*object);
   api::ParsedTrainingJob parsed = api::ParseTrainingJob(*object);
   if (!parsed.violations.empty()) {

@@ -25,8 +25,9 @@ struct JobFile {
 
 // Reads a TrainingJob from a YAML file as `grapevine run` takes it: paths become absolute, the
 // namespace is "default" when none is named, checkpoints go to ./checkpoints unless the job says
-// where, and what limits the job's life beside the run (ownerReferences, ttlSecondsAfterFinished)
-// is left out. InvalidArgument lists all that is wrong, NotFound a file that is not there.
-absl::StatusOr<JobFile> LoadJobFile(const JobFileOptions& options);
+// where, pods run the program `worker` unless their template has a command, and what limits the
+// job's life beside the run (ownerReferences, ttlSecondsAfterFinished) is left out.
+// InvalidArgument lists all that is wrong, NotFound a file that is not there.
+absl::StatusOr<JobFile> LoadJobFile(const JobFileOptions& options, const std::string& worker);
 
 }  // namespace grapevine::console

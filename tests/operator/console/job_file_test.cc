@@ -11,6 +11,7 @@ namespace {
 
 using ::testing::HasSubstr;
 
+constexpr char kWorker[] = "/opt/grapevine-worker";
 constexpr char kJob[] = R"(
 apiVersion: grapevine.dev/v1alpha1
 kind: TrainingJob
@@ -27,7 +28,7 @@ class JobFileTest : public ::testing::Test {
   absl::StatusOr<JobFile> Load(const std::string& text, JobFileOptions options = {}) {
     std::ofstream(path_) << text;
     options.file = path_;
-    return LoadJobFile(options);
+    return LoadJobFile(options, kWorker);
   }
 
   const std::string path_ = testing::TempDir() + "/job_file_" +
@@ -60,6 +61,25 @@ TEST_F(JobFileTest, LeavesOutWhatWouldEndTheJobBeforeTheRun) {
   EXPECT_FALSE(file->job.spec.ttl_seconds_after_finished);
 }
 
+TEST_F(JobFileTest, RunsTheWorkerWhereTheTemplateNamesNoCommand) {
+  const auto command = [this](const std::string& pod_template) {
+    const auto file = Load(kJob, {.set = {"workers.template=" + pod_template}});
+    EXPECT_TRUE(file.ok()) << file.status();
+    return file->object["spec"]["workers"]["template"]["spec"]["containers"][0]["command"];
+  };
+  const auto worker = nlohmann::json::array({kWorker});
+  EXPECT_EQ(Load(kJob)->object.at("/spec/workers/template/spec/containers/0/command"_json_pointer),
+            worker);
+  for (const char* open :
+       {"", "{}", "{spec: }", "{spec: {containers: }}", "{spec: {containers: []}}",
+        "{spec: {containers: [null]}}", "{spec: {containers: [{name: w}]}}",
+        "{spec: {containers: [{name: w, command: }]}}",
+        "{spec: {containers: [{name: w, command: []}]}}"}) {
+    EXPECT_EQ(command(open), worker) << open;
+  }
+  EXPECT_EQ(command("{spec: {containers: [{command: [mine]}]}}"), nlohmann::json::array({"mine"}));
+}
+
 TEST_F(JobFileTest, WorkersWidenTheBounds) {
   EXPECT_EQ(Load(kJob, {.workers = 8})->job.spec.workers.max_replicas, 8);
   const auto fewer = Load(kJob, {.workers = 1});
@@ -84,9 +104,9 @@ TEST_F(JobFileTest, SaysAllThatIsWrongAtOnce) {
 }
 
 TEST_F(JobFileTest, NamesAFileThatIsMissingOrNoYaml) {
-  EXPECT_EQ(LoadJobFile({.file = "/nonexistent.yaml"}).status().code(),
+  EXPECT_EQ(LoadJobFile({.file = "/nonexistent.yaml"}, kWorker).status().code(),
             absl::StatusCode::kNotFound);
-  EXPECT_EQ(LoadJobFile({.file = testing::TempDir()}).status().code(),
+  EXPECT_EQ(LoadJobFile({.file = testing::TempDir()}, kWorker).status().code(),
             absl::StatusCode::kInvalidArgument);
   EXPECT_EQ(Load("a: [b").status().code(), absl::StatusCode::kInvalidArgument);
   EXPECT_EQ(Load("just text").status().code(), absl::StatusCode::kInvalidArgument);
