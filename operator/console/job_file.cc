@@ -6,6 +6,7 @@
 #include <sstream>
 
 #include "fmt/format.h"
+#include "operator/api/field_reader.h"
 #include "operator/api/validation.h"
 #include "operator/api/yaml.h"
 
@@ -103,6 +104,17 @@ void MakePathsAbsolute(json& object) {
   if (json* training = Section(*spec, "training")) MakeAbsolute(Section(*training, "dataset"));
 }
 
+// Right in a cluster, but here nobody else would ever take the job on.
+void RefuseToWait(const api::TrainingJobSpec& spec, std::vector<api::Violation>& violations) {
+  if (spec.suspend) {
+    violations.push_back({"spec.suspend", "true", "false: a run begins at once"});
+  }
+  if (!spec.managed_by.empty()) {
+    violations.push_back(
+        {"spec.managedBy", api::Found(spec.managed_by), "nothing: a run manages its job itself"});
+  }
+}
+
 // What would end a run's job before the run itself: it owns the job and has no cluster around it.
 void LeaveOutOtherOwners(JobFile& file) {
   file.object["metadata"].erase("ownerReferences");
@@ -131,6 +143,7 @@ absl::StatusOr<JobFile> LoadJobFile(const JobFileOptions& options, const std::st
   if (json* spec = Section(*object, "spec")) SetCommand(*spec, worker);
   MakePathsAbsolute(*object);
   api::ParsedTrainingJob parsed = api::ParseTrainingJob(*object);
+  RefuseToWait(parsed.job.spec, parsed.violations);
   if (!parsed.violations.empty()) {
     return absl::InvalidArgumentError(
         fmt::format("{}:\n{}", options.file, api::Describe(parsed.violations)));

@@ -103,6 +103,14 @@ TEST_F(JobFileTest, SaysAllThatIsWrongAtOnce) {
   EXPECT_THAT(message, HasSubstr("spec.training.speed"));
 }
 
+TEST_F(JobFileTest, RefusesAJobThatSomebodyElseWouldHaveToStart) {
+  const auto file = Load(kJob, {.set = {"suspend=true", "managedBy=another"}});
+  ASSERT_EQ(file.status().code(), absl::StatusCode::kInvalidArgument);
+  const std::string message(file.status().message());
+  EXPECT_THAT(message, HasSubstr("spec.suspend: found true, allowed is false"));
+  EXPECT_THAT(message, HasSubstr("spec.managedBy: found \"another\", allowed is nothing"));
+}
+
 TEST_F(JobFileTest, NamesAFileThatIsMissingOrNoYaml) {
   EXPECT_EQ(LoadJobFile({.file = "/nonexistent.yaml"}, kWorker).status().code(),
             absl::StatusCode::kNotFound);
