@@ -130,9 +130,11 @@ bool RunSession::Hit(const Action& action, Fired& fired, Time now) {
 }
 
 std::vector<std::string> RunSession::PickVictims(const Action& action) {
+  // Who is slowed or paused already would not show another such event, but can be killed.
+  const bool any = action.kind == Action::Kind::kKill;
   std::vector<std::string> pods;
   for (const topology::MemberStats& member : stats_.members) {
-    if (member.alive && verbs_.state(member.pod).empty()) pods.push_back(member.pod);
+    if (member.alive && (any || verbs_.state(member.pod).empty())) pods.push_back(member.pod);
   }
   std::shuffle(pods.begin(), pods.end(), rng_);
   if (static_cast<int>(pods.size()) > action.workers) pods.resize(action.workers);

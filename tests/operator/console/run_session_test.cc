@@ -93,6 +93,15 @@ TEST_F(RunSessionTest, WaitsWithAKillUntilThereIsAMember) {
   EXPECT_THAT(calls_, ElementsAre("kill"));
 }
 
+TEST_F(RunSessionTest, KillsTheSlowedToo) {
+  RunSession session = Session("1s:slow=2x10,2s:slow=1x10,3s:kill=2");
+  session.Turn(kStart + 1s, Training(2, 0.1), With(api::kRunning));
+  session.Turn(kStart + 2s, Training(2, 0.2), With(api::kRunning));
+  EXPECT_THAT(calls_, ElementsAre("slow 10", "slow 10")) << "nobody is slowed twice";
+  session.Turn(kStart + 3s, Training(2, 0.3), With(api::kRunning));
+  EXPECT_THAT(calls_, ElementsAre("slow 10", "slow 10", "kill", "kill"));
+}
+
 TEST_F(RunSessionTest, SaysHowSoonAKillWasNoticedAndPublished) {
   RunSession session = Session("1s:kill=1");
   session.Turn(kStart + 1s, Training(4, 0.1), With(api::kRunning));
