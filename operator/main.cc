@@ -9,12 +9,10 @@
 #include <cstdio>
 #include <deque>
 #include <filesystem>
-#include <fstream>
 #include <thread>
 
 #include "CLI/CLI.hpp"
 #include "fmt/format.h"
-#include "operator/api/checkpoint_file.h"
 #include "operator/api/labels.h"
 #include "operator/api/validation.h"
 #include "operator/base/log.h"
@@ -22,6 +20,7 @@
 #include "operator/console/faults.h"
 #include "operator/console/job_file.h"
 #include "operator/console/report.h"
+#include "operator/console/run_folder.h"
 #include "operator/console/run_session.h"
 #include "operator/console/terminal.h"
 #include "operator/controller/controller.h"
@@ -418,15 +417,6 @@ void Watch(LocalOperator& local, console::RunSession& session, Display& display,
   }
 }
 
-// `folder` is of one run.
-bool HasCheckpoint(const std::filesystem::path& folder) {
-  std::error_code error;
-  for (const auto& entry : std::filesystem::directory_iterator(folder, error)) {
-    if (entry.path().extension() == api::kCheckpointExtension) return true;
-  }
-  return false;
-}
-
 void Summarise(const console::Outcome& outcome, const std::string& log_folder) {
   const nlohmann::json report = console::ReportJson(outcome);
   const auto number = [](const nlohmann::json& value, double scale, const char* unit) {
@@ -445,8 +435,7 @@ void Summarise(const console::Outcome& outcome, const std::string& log_folder) {
     if (!event.at) fmt::print("never fired: {}\n", event.what);
   }
   fmt::print("logs in {}\n", log_folder);
-  if (outcome.state != "Succeeded" &&
-      HasCheckpoint(std::filesystem::path(log_folder).parent_path())) {
+  if (outcome.state != "Succeeded" && console::HasCheckpoint(log_folder)) {
     fmt::print("--resume {} goes on from its checkpoint\n", outcome.uid);
   }
 }
@@ -463,21 +452,6 @@ absl::Status CheckScript(const std::vector<console::ScriptedEvent>& script,
     }
   }
   return absl::OkStatus();
-}
-
-// A new uid, or the one to go on with.
-absl::StatusOr<std::string> ChooseUid(const std::string& resume, const std::string& checkpoints) {
-  if (resume.empty()) {
-    std::string uid;
-    std::ifstream("/proc/sys/kernel/random/uuid") >> uid;
-    return uid;
-  }
-  const bool plain = resume.find('/') == std::string::npos && resume != "." && resume != "..";
-  if (!plain || !HasCheckpoint(std::filesystem::path(checkpoints) / resume)) {
-    return absl::InvalidArgumentError(fmt::format(
-        "--resume {}: allowed is the uid of a run with checkpoints in {}", resume, checkpoints));
-  }
-  return resume;
 }
 
 // Everything known before anything starts. InvalidArgument and NotFound are bad input.
@@ -503,21 +477,13 @@ absl::StatusOr<Plan> MakePlan(const RunOptions& options) {
   plan.file = *std::move(file);
   const api::TrainingJobSpec& spec = plan.file.job.spec;
   if (absl::Status status = CheckScript(plan.script, spec.workers); !status.ok()) return status;
-  const auto uid = ChooseUid(options.resume, spec.checkpoint.path);
+  const auto uid = console::ChooseUid(options.resume, spec.checkpoint.path);
   if (!uid.ok()) return uid.status();
   plan.file.object["metadata"]["uid"] = *uid;
   plan.file.job.metadata.uid = *uid;
-  const std::filesystem::path folder =
-      (spec.checkpoint.path.empty() ? std::filesystem::temp_directory_path() / "grapevine"
-                                    : std::filesystem::path(spec.checkpoint.path)) /
-      *uid / "logs";
-  std::error_code error;
-  std::filesystem::create_directories(folder, error);
-  if (error) {
-    return absl::InvalidArgumentError(fmt::format("spec.checkpoint.path: {} cannot be made: {}",
-                                                  folder.string(), error.message()));
-  }
-  plan.log_folder = folder;
+  auto log_folder = console::MakeLogFolder(spec.checkpoint.path, *uid);
+  if (!log_folder.ok()) return log_folder.status();
+  plan.log_folder = *std::move(log_folder);
   return plan;
 }
 

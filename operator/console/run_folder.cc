@@ -1,0 +1,54 @@
+#include "operator/console/run_folder.h"
+
+#include <filesystem>
+#include <fstream>
+
+#include "fmt/format.h"
+#include "operator/api/checkpoint_file.h"
+
+namespace grapevine::console {
+namespace {
+
+bool HoldsCheckpoint(const std::filesystem::path& folder) {
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(folder, error)) {
+    if (entry.path().extension() == api::kCheckpointExtension) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+absl::StatusOr<std::string> ChooseUid(const std::string& resume, const std::string& checkpoints) {
+  if (resume.empty()) {
+    std::string uid;
+    std::ifstream("/proc/sys/kernel/random/uuid") >> uid;
+    return uid;
+  }
+  const bool plain = resume.find('/') == std::string::npos && resume != "." && resume != "..";
+  if (!plain || !HoldsCheckpoint(std::filesystem::path(checkpoints) / resume)) {
+    return absl::InvalidArgumentError(fmt::format(
+        "--resume {}: allowed is the uid of a run with checkpoints in {}", resume, checkpoints));
+  }
+  return resume;
+}
+
+absl::StatusOr<std::string> MakeLogFolder(const std::string& checkpoints, const std::string& uid) {
+  const std::filesystem::path folder =
+      (checkpoints.empty() ? std::filesystem::temp_directory_path() / "grapevine"
+                           : std::filesystem::path(checkpoints)) /
+      uid / "logs";
+  std::error_code error;
+  std::filesystem::create_directories(folder, error);
+  if (error) {
+    return absl::InvalidArgumentError(fmt::format("spec.checkpoint.path: {} cannot be made: {}",
+                                                  folder.string(), error.message()));
+  }
+  return folder.string();
+}
+
+bool HasCheckpoint(const std::string& log_folder) {
+  return HoldsCheckpoint(std::filesystem::path(log_folder).parent_path());
+}
+
+}  // namespace grapevine::console
