@@ -58,9 +58,10 @@ struct RunOptions {
 };
 
 absl::StatusOr<std::string> FindWorker() {
+  std::error_code error;
   const std::filesystem::path path =
-      std::filesystem::read_symlink("/proc/self/exe").parent_path() / "grapevine-worker";
-  if (!std::filesystem::exists(path)) {
+      std::filesystem::read_symlink("/proc/self/exe", error).parent_path() / "grapevine-worker";
+  if (!std::filesystem::exists(path, error)) {
     return absl::NotFoundError(fmt::format("{}: no such program; build it first", path.string()));
   }
   return path.string();

@@ -15,7 +15,6 @@ namespace {
 
 using nlohmann::json;
 
-constexpr size_t kMaxBytes = 1 << 20;
 constexpr int kMaxDepth = 64;
 constexpr int kMaxValues = 100'000;
 constexpr std::string_view kCoreTag = "tag:yaml.org,2002:";
@@ -120,8 +119,8 @@ class Converter {
 }  // namespace
 
 absl::StatusOr<json> ParseYaml(std::string_view text) {
-  if (text.size() > kMaxBytes) {
-    return absl::InvalidArgumentError(fmt::format("more than {} bytes of YAML", kMaxBytes));
+  if (text.size() > kMaxYamlBytes) {
+    return absl::InvalidArgumentError(fmt::format("more than {} bytes of YAML", kMaxYamlBytes));
   }
   try {
     // For its check of UTF-8, which the YAML parser leaves out and JSON cannot do without.

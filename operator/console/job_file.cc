@@ -1,9 +1,11 @@
 #include "operator/console/job_file.h"
 
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
-#include <sstream>
+#include <system_error>
 
 #include "fmt/format.h"
 #include "operator/api/field_reader.h"
@@ -18,16 +20,24 @@ using nlohmann::json;
 constexpr char kDefaultCheckpointPath[] = "checkpoints";
 
 absl::StatusOr<std::string> ReadFile(const std::string& path) {
-  if (!std::filesystem::exists(path)) {
+  std::error_code error;
+  const std::filesystem::file_status found = std::filesystem::status(path, error);
+  if (found.type() == std::filesystem::file_type::not_found) {
     return absl::NotFoundError(fmt::format("{}: no such file", path));
   }
-  std::ifstream file(path);
-  std::ostringstream text;
-  text << file.rdbuf();
-  if (!file || std::filesystem::is_directory(path)) {
-    return absl::InvalidArgumentError(fmt::format("{}: cannot be read", path));
+  if (error) {
+    return absl::InvalidArgumentError(fmt::format("{}: cannot be read: {}", path, error.message()));
   }
-  return text.str();
+  std::ifstream file(path);
+  // One byte more shows that there is too much, which the parser says.
+  std::string text(api::kMaxYamlBytes + 1, '\0');
+  file.read(text.data(), static_cast<std::streamsize>(text.size()));
+  if (!file.is_open() || file.bad()) {
+    return absl::InvalidArgumentError(
+        fmt::format("{}: cannot be read: {}", path, std::strerror(errno)));
+  }
+  text.resize(static_cast<size_t>(file.gcount()));
+  return text;
 }
 
 // The mapping under `key`, made when it is missing; nullptr when something else is there, which the
@@ -73,10 +83,20 @@ void SetCommand(json& spec, const std::string& worker) {
   }
 }
 
-void MakeAbsolute(json* section) {
-  if (section == nullptr || !section->contains("path") || !(*section)["path"].is_string()) return;
+absl::Status MakeAbsolute(json* section) {
+  if (section == nullptr || !section->contains("path") || !(*section)["path"].is_string()) {
+    return absl::OkStatus();
+  }
   const std::string path = (*section)["path"];
-  if (!path.empty()) (*section)["path"] = std::filesystem::absolute(path).lexically_normal();
+  if (path.empty()) return absl::OkStatus();
+  std::error_code error;
+  const std::filesystem::path absolute = std::filesystem::absolute(path, error);
+  if (error) {
+    return absl::InvalidArgumentError(
+        fmt::format("{}: cannot be made absolute: {}", path, error.message()));
+  }
+  (*section)["path"] = absolute.lexically_normal();
+  return absl::OkStatus();
 }
 
 void FillIn(const JobFileOptions& options, json& object) {
@@ -97,11 +117,14 @@ void FillIn(const JobFileOptions& options, json& object) {
   }
 }
 
-void MakePathsAbsolute(json& object) {
+absl::Status MakePathsAbsolute(json& object) {
   json* spec = Section(object, "spec");
-  if (spec == nullptr) return;
-  MakeAbsolute(Section(*spec, "checkpoint"));
-  if (json* training = Section(*spec, "training")) MakeAbsolute(Section(*training, "dataset"));
+  if (spec == nullptr) return absl::OkStatus();
+  absl::Status status = MakeAbsolute(Section(*spec, "checkpoint"));
+  if (json* training = Section(*spec, "training")) {
+    status.Update(MakeAbsolute(Section(*training, "dataset")));
+  }
+  return status;
 }
 
 // Right in a cluster, but here nobody else would ever take the job on.
@@ -141,7 +164,7 @@ absl::StatusOr<JobFile> LoadJobFile(const JobFileOptions& options, const std::st
     }
   }
   if (json* spec = Section(*object, "spec")) SetCommand(*spec, worker);
-  MakePathsAbsolute(*object);
+  if (absl::Status status = MakePathsAbsolute(*object); !status.ok()) return status;
   api::ParsedTrainingJob parsed = api::ParseTrainingJob(*object);
   RefuseToWait(parsed.job.spec, parsed.violations);
   if (!parsed.violations.empty()) {

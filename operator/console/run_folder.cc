@@ -11,8 +11,9 @@ namespace {
 
 bool HoldsCheckpoint(const std::filesystem::path& folder) {
   std::error_code error;
-  for (const auto& entry : std::filesystem::directory_iterator(folder, error)) {
-    if (entry.path().extension() == api::kCheckpointExtension) return true;
+  std::filesystem::directory_iterator entry(folder, error);
+  for (; !error && entry != std::filesystem::directory_iterator(); entry.increment(error)) {
+    if (entry->path().extension() == api::kCheckpointExtension) return true;
   }
   return false;
 }
@@ -34,11 +35,15 @@ absl::StatusOr<std::string> ChooseUid(const std::string& resume, const std::stri
 }
 
 absl::StatusOr<std::string> MakeLogFolder(const std::string& checkpoints, const std::string& uid) {
-  const std::filesystem::path folder =
-      (checkpoints.empty() ? std::filesystem::temp_directory_path() / "grapevine"
-                           : std::filesystem::path(checkpoints)) /
-      uid / "logs";
   std::error_code error;
+  std::filesystem::path folder = checkpoints;
+  if (checkpoints.empty()) folder = std::filesystem::temp_directory_path(error) / "grapevine";
+  if (error) {
+    return absl::InvalidArgumentError(
+        fmt::format("TMPDIR: {}; allowed is a folder, where a job without checkpoints has its logs",
+                    error.message()));
+  }
+  folder = folder / uid / "logs";
   std::filesystem::create_directories(folder, error);
   if (error) {
     return absl::InvalidArgumentError(fmt::format("spec.checkpoint.path: {} cannot be made: {}",

@@ -111,6 +111,18 @@ TEST_F(JobFileTest, RefusesAJobThatSomebodyElseWouldHaveToStart) {
   EXPECT_THAT(message, HasSubstr("spec.managedBy: found \"another\", allowed is nothing"));
 }
 
+TEST_F(JobFileTest, SaysWhyAFileCannotBeRead) {
+  const auto message = [](const std::string& path) {
+    const absl::Status status = LoadJobFile({.file = path}, kWorker).status();
+    EXPECT_TRUE(absl::IsInvalidArgument(status)) << status;
+    return std::string(status.message());
+  };
+  EXPECT_THAT(message(std::string(5000, 'x')), HasSubstr("File name too long"));
+  EXPECT_THAT(message("/dev/zero"), HasSubstr("more than 1048576 bytes"));
+  std::filesystem::create_symlink(path_, path_);
+  EXPECT_THAT(message(path_), HasSubstr("symbolic links"));
+}
+
 TEST_F(JobFileTest, NamesAFileThatIsMissingOrNoYaml) {
   EXPECT_EQ(LoadJobFile({.file = "/nonexistent.yaml"}, kWorker).status().code(),
             absl::StatusCode::kNotFound);

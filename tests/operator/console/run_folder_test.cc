@@ -1,5 +1,6 @@
 #include "operator/console/run_folder.h"
 
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 
@@ -42,6 +43,16 @@ TEST_F(RunFolderTest, OnlyARunWithACheckpointIsResumed) {
     EXPECT_TRUE(absl::IsInvalidArgument(status)) << other;
     EXPECT_THAT(std::string(status.message()), HasSubstr("--resume " + other + ":"));
   }
+}
+
+TEST_F(RunFolderTest, WithoutCheckpointsTheLogsAreTemporaryFiles) {
+  setenv("TMPDIR", checkpoints_.c_str(), 1);
+  EXPECT_EQ(*MakeLogFolder("", "u"), checkpoints_ + "/grapevine/u/logs");
+  setenv("TMPDIR", "/nonexistent", 1);
+  const absl::Status status = MakeLogFolder("", "u").status();
+  unsetenv("TMPDIR");
+  EXPECT_TRUE(absl::IsInvalidArgument(status));
+  EXPECT_THAT(std::string(status.message()), HasSubstr("TMPDIR: "));
 }
 
 TEST_F(RunFolderTest, SaysThatTheFolderCannotBeMade) {
