@@ -61,6 +61,15 @@ std::string Found(const json& value) {
   return text;
 }
 
+bool IsUtf8(const std::string& text) {
+  try {
+    static_cast<void>(json(text).dump());
+    return true;
+  } catch (const json::exception&) {
+    return false;
+  }
+}
+
 std::string Nearest(std::string_view name, const std::vector<std::string>& known) {
   if (name.size() > 2 * kMaxFound) return "";
   std::string best;

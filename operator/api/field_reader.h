@@ -15,6 +15,9 @@ namespace grapevine::api {
 // As it stands in a violation: JSON, at most 60 characters of it.
 std::string Found(const nlohmann::json& value);
 
+// JSON text can hold nothing else, and making it of anything else throws.
+bool IsUtf8(const std::string& text);
+
 // The one of `known` that a user most likely meant; empty when none is near.
 std::string Nearest(std::string_view name, const std::vector<std::string>& known);
 

@@ -271,6 +271,25 @@ void ReadSpec(FieldReader spec, TrainingJobSpec& result, Violations* violations)
   spec.Finish();
 }
 
+void AddBadText(const json& value, const std::string& path, Violations* violations) {
+  if (value.is_string() && !IsUtf8(value.get_ref<const std::string&>())) {
+    violations->push_back({path, Found(value), "UTF-8 text"});
+  }
+  if (value.is_array()) {
+    for (size_t i = 0; i < value.size(); ++i) {
+      AddBadText(value[i], fmt::format("{}[{}]", path, i), violations);
+    }
+  }
+  if (!value.is_object()) return;
+  for (const auto& [name, child] : value.items()) {
+    if (!IsUtf8(name)) {
+      violations->push_back({path, fmt::format("the field {}", Found(name)), "a name in UTF-8"});
+      continue;
+    }
+    AddBadText(child, path == "." ? name : fmt::format("{}.{}", path, name), violations);
+  }
+}
+
 absl::Status ToStatus(const Violations& violations) {
   return violations.empty() ? absl::OkStatus() : absl::InvalidArgumentError(Describe(violations));
 }
@@ -311,6 +330,12 @@ absl::StatusOr<TrainingJobSpec> TrainingJobSpecFromJson(const json& spec) {
   return result;
 }
 
+Violations FindBadText(const json& object) {
+  Violations violations;
+  AddBadText(object, ".", &violations);
+  return violations;
+}
+
 std::string Describe(const Violations& violations) {
   std::string result;
   for (const Violation& each : violations) {
@@ -348,7 +373,7 @@ absl::Status ApplyOverride(json& object, std::string_view assignment) {
     if (at->is_null()) *at = json::object();
     if (!at->is_object()) {
       return absl::InvalidArgumentError(
-          fmt::format("\"{}\": {} is {}, which has no fields", assignment, walked, at->dump()));
+          fmt::format("\"{}\": {} is {}, which has no fields", assignment, walked, Found(*at)));
     }
     walked += "." + rest.substr(0, rest.find('.'));
   }

@@ -36,6 +36,10 @@ absl::StatusOr<TrainingJob> TrainingJobFromJson(const nlohmann::json& object);
 // The spec alone, as a worker gets it.
 absl::StatusOr<TrainingJobSpec> TrainingJobSpecFromJson(const nlohmann::json& spec);
 
+// Strings and names anywhere in `object` that are not UTF-8. An API server lets none in, so that
+// ParseTrainingJob does not look; what comes from a command line or a path may have some.
+std::vector<Violation> FindBadText(const nlohmann::json& object);
+
 // One a line: "spec.training.epochs: found -1, allowed is an integer from 1 to 100000".
 std::string Describe(const std::vector<Violation>& violations);
 

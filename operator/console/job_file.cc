@@ -165,12 +165,14 @@ absl::StatusOr<JobFile> LoadJobFile(const JobFileOptions& options, const std::st
   }
   if (json* spec = Section(*object, "spec")) SetCommand(*spec, worker);
   if (absl::Status status = MakePathsAbsolute(*object); !status.ok()) return status;
+  const auto refuse = [&options](const std::vector<api::Violation>& violations) {
+    return absl::InvalidArgumentError(
+        fmt::format("{}:\n{}", options.file, api::Describe(violations)));
+  };
+  if (const auto bad_text = api::FindBadText(*object); !bad_text.empty()) return refuse(bad_text);
   api::ParsedTrainingJob parsed = api::ParseTrainingJob(*object);
   RefuseToWait(parsed.job.spec, parsed.violations);
-  if (!parsed.violations.empty()) {
-    return absl::InvalidArgumentError(
-        fmt::format("{}:\n{}", options.file, api::Describe(parsed.violations)));
-  }
+  if (!parsed.violations.empty()) return refuse(parsed.violations);
   JobFile file{*std::move(object), std::move(parsed.job)};
   LeaveOutOtherOwners(file);
   return file;

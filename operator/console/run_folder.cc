@@ -1,5 +1,6 @@
 #include "operator/console/run_folder.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 
@@ -26,7 +27,9 @@ absl::StatusOr<std::string> ChooseUid(const std::string& resume, const std::stri
     std::ifstream("/proc/sys/kernel/random/uuid") >> uid;
     return uid;
   }
-  const bool plain = resume.find('/') == std::string::npos && resume != "." && resume != "..";
+  const bool plain = std::ranges::all_of(resume, [](char c) {
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-';
+  });
   if (!plain || !HoldsCheckpoint(std::filesystem::path(checkpoints) / resume)) {
     return absl::InvalidArgumentError(fmt::format(
         "--resume {}: allowed is the uid of a run with checkpoints in {}", resume, checkpoints));

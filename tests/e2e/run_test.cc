@@ -218,6 +218,9 @@ INSTANTIATE_TEST_SUITE_P(
                  {GRAPEVINE_SOURCE_DIR "/examples/mnist-lenet5.yaml", "--dataset-path",
                   "/nonexistent", "--workers", "1"},
                  {"/nonexistent"}},
+        BadInput{"PathThatIsNoText",
+                 Digits(1, 1) + std::vector<std::string>{"--dataset-path", "/d\xff"},
+                 {"spec.training.dataset.path", "UTF-8"}},
         BadInput{"UnknownOption", Digits(1, 1) + std::vector<std::string>{"--dance"}, {"--dance"}}),
     [](const auto& found) { return found.param.name; });
 

@@ -123,6 +123,21 @@ TEST_F(JobFileTest, SaysWhyAFileCannotBeRead) {
   EXPECT_THAT(message(path_), HasSubstr("symbolic links"));
 }
 
+TEST_F(JobFileTest, RefusesTextThatIsNotUtf8WhereverItComesFrom) {
+  const auto message = [this](JobFileOptions options) {
+    const absl::Status status = Load(kJob, std::move(options)).status();
+    EXPECT_TRUE(absl::IsInvalidArgument(status)) << status;
+    return std::string(status.message());
+  };
+  EXPECT_THAT(message({.dataset_path = "/d\xff"}), HasSubstr("spec.training.dataset.path: found"));
+  EXPECT_THAT(message({.set = {"checkpoint.path=/c\xff"}}), HasSubstr("checkpoint.path=/c"));
+  EXPECT_THAT(message({.set = {"workers.template.a\xff=1"}}),
+              HasSubstr("spec.workers.template: found the field"));
+  std::ofstream(path_) << kJob;
+  EXPECT_THAT(std::string(LoadJobFile({.file = path_}, "/w\xff").status().message()),
+              HasSubstr("spec.workers.template.spec.containers[0].command[0]: found"));
+}
+
 TEST_F(JobFileTest, NamesAFileThatIsMissingOrNoYaml) {
   EXPECT_EQ(LoadJobFile({.file = "/nonexistent.yaml"}, kWorker).status().code(),
             absl::StatusCode::kNotFound);

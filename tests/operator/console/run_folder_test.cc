@@ -38,7 +38,7 @@ TEST_F(RunFolderTest, OnlyARunWithACheckpointIsResumed) {
   std::ofstream(checkpoints_ + "/earlier/0100.safetensors") << "weights";
   EXPECT_TRUE(HasCheckpoint(*logs));
   EXPECT_EQ(*ChooseUid("earlier", checkpoints_), "earlier");
-  for (const std::string other : {"../earlier", "earlier/", ".", "..", "none"}) {
+  for (const std::string other : {"../earlier", "earlier/", ".", "..", "none", "earlier\xff"}) {
     const absl::Status status = ChooseUid(other, checkpoints_).status();
     EXPECT_TRUE(absl::IsInvalidArgument(status)) << other;
     EXPECT_THAT(std::string(status.message()), HasSubstr("--resume " + other + ":"));
