@@ -24,7 +24,6 @@ constexpr size_t kMaxPath = 4096;
 constexpr size_t kMaxTemplateBytes = 64 << 10;
 constexpr size_t kMaxMilestones = 16;
 constexpr size_t kMaxRemoveFirst = 1000;
-constexpr int64_t kMaxReplicas = 10'000;
 constexpr int64_t kMaxEpochs = 100'000;
 constexpr int64_t kMaxSeconds = std::numeric_limits<int32_t>::max();
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -10,6 +11,8 @@
 #include "operator/api/training_job.h"
 
 namespace grapevine::api {
+
+inline constexpr int64_t kMaxReplicas = 10'000;
 
 struct Violation {
   std::string path;     // spec.training.epochs, spec.workers.removeFirst[2]

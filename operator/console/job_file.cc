@@ -60,9 +60,11 @@ void SetWorkers(json& spec, int replicas) {
   (*workers)["replicas"] = replicas;
   for (const char* bound : {"minReplicas", "maxReplicas"}) {
     if (!workers->contains(bound) || !(*workers)[bound].is_number_integer()) continue;
-    const int present = (*workers)[bound];
-    (*workers)[bound] = std::string_view(bound) == "minReplicas" ? std::min(present, replicas)
-                                                                 : std::max(present, replicas);
+    const auto present = (*workers)[bound].get<int64_t>();
+    if (present < 1 || present > api::kMaxReplicas) continue;  // for validation to report
+    (*workers)[bound] = std::string_view(bound) == "minReplicas"
+                            ? std::min<int64_t>(present, replicas)
+                            : std::max<int64_t>(present, replicas);
   }
 }
 

@@ -88,6 +88,18 @@ TEST_F(JobFileTest, WorkersWidenTheBounds) {
   EXPECT_EQ(fewer->job.spec.workers.max_replicas, 6);
 }
 
+TEST_F(JobFileTest, WorkersDoNotHideABoundThatIsNone) {
+  for (const char* bound : {"minReplicas: 3", "maxReplicas: 6"}) {
+    for (const char* wrong : {"-5", "0", "10001", "4294967300", "9223372036854775807"}) {
+      std::string text = kJob;
+      const std::string name(bound, std::string_view(bound).find(' '));
+      text.replace(text.find(bound), std::string_view(bound).size(), name + " " + wrong);
+      const absl::Status status = Load(text, {.workers = 4}).status();
+      EXPECT_THAT(std::string(status.message()), HasSubstr(name + " found " + wrong));
+    }
+  }
+}
+
 TEST_F(JobFileTest, OverridesComeLast) {
   const auto file = Load(kJob, {.workers = 2, .set = {"training.epochs=7", "workers.replicas=5"}});
   ASSERT_TRUE(file.ok()) << file.status();
