@@ -114,7 +114,7 @@ void FillIn(const JobFileOptions& options, json& object) {
     (*dataset)["path"] = options.dataset_path;
   }
   json* checkpoint = Section(*spec, "checkpoint");
-  if (checkpoint != nullptr && !checkpoint->contains("path")) {
+  if (checkpoint != nullptr && Lacks(*checkpoint, "path")) {
     (*checkpoint)["path"] = kDefaultCheckpointPath;
   }
 }

@@ -51,6 +51,14 @@ TEST_F(JobFileTest, ANamespaceOfNothingIsTheDefaultOne) {
   EXPECT_EQ(file->object["metadata"]["namespace"], "default");
 }
 
+TEST_F(JobFileTest, OnlyAnEmptyPathSwitchesCheckpointsOff) {
+  const auto path = [this](const std::string& value) {
+    return Load(kJob + ("  checkpoint: {path: " + value + "}\n"))->job.spec.checkpoint.path;
+  };
+  EXPECT_EQ(path(""), std::filesystem::absolute("checkpoints"));
+  EXPECT_EQ(path("''"), "");
+}
+
 TEST_F(JobFileTest, LeavesOutWhatWouldEndTheJobBeforeTheRun) {
   std::string text = kJob;
   text.replace(text.find("name: small"), 11, "name: small, ownerReferences: [{uid: stranger}]");
