@@ -152,8 +152,14 @@ std::vector<Part> LocalOperator::Parts() {
        [this] {
          auto metrics = metrics::OperatorMetrics::Serve(
              {.address = options_.metrics, .jobs = [this] { return Sample(); }});
-         if (metrics.ok()) metrics_ = *std::move(metrics);
-         return metrics.status();
+         if (!metrics.ok()) {
+           return absl::InvalidArgumentError(
+               fmt::format("--metrics {}: cannot be served; allowed is host:port, an address of "
+                           "this machine and a free port",
+                           options_.metrics));
+         }
+         metrics_ = *std::move(metrics);
+         return absl::OkStatus();
        },
        nothing},  // the controller tells it of its end
       {"caches", [this] { return StartCaches(); },

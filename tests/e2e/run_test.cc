@@ -221,6 +221,9 @@ INSTANTIATE_TEST_SUITE_P(
         BadInput{"PathThatIsNoText",
                  Digits(1, 1) + std::vector<std::string>{"--dataset-path", "/d\xff"},
                  {"spec.training.dataset.path", "UTF-8"}},
+        BadInput{"MetricsNowhere",
+                 Digits(1, 1) + std::vector<std::string>{"--metrics", "foo"},
+                 {"--metrics foo", "host:port"}},
         BadInput{"UnknownOption", Digits(1, 1) + std::vector<std::string>{"--dance"}, {"--dance"}}),
     [](const auto& found) { return found.param.name; });
 
