@@ -114,11 +114,11 @@ absl::StatusOr<std::vector<ScriptedEvent>> ParseScript(std::string_view text) {
     }
   }
   if (!wrong.empty()) {
-    return absl::InvalidArgumentError(
-        fmt::format("--events: {}: allowed are T:scale=N, T:kill=N, T:slow=NxF and "
-                    "T:pause=NxSECONDS, with T a time "
-                    "(20s) or a share of the job (50%), N from 1 to {}, F from 1 to {:g}",
-                    absl::StrJoin(wrong, ", "), kMaxWorkers, kMaxSlowdown));
+    return absl::InvalidArgumentError(fmt::format(
+        "--events: {0}: allowed are T:scale=N, T:kill=N, T:slow=NxF and "
+        "T:pause=NxSECONDS, with T a time (20s) from 0s to {3:.0f}s or a share of the job (50%) "
+        "from 0% to 100%, N from 1 to {1}, F from 1 to {2:g}, SECONDS from 0 to {3:.0f}",
+        absl::StrJoin(wrong, ", "), kMaxWorkers, kMaxSlowdown, kMaxSeconds));
   }
   return events;
 }

@@ -35,6 +35,10 @@ TEST(ParseScript, NamesEveryWrongEntryAndWhatIsAllowed) {
   const std::string message(events.status().message());
   EXPECT_THAT(message, HasSubstr("'101%:kill=1', '20:kill=1', '20s:dance=1'"));
   EXPECT_THAT(message, HasSubstr("T:slow=NxF"));
+  for (const char* bounds : {"from 0s to 604800s", "from 0% to 100%", "N from 1 to 1000",
+                             "F from 1 to 1000", "SECONDS from 0 to 604800"}) {
+    EXPECT_THAT(message, HasSubstr(bounds));
+  }
   EXPECT_THAT(message, ::testing::Not(HasSubstr("scale=6,")));
 }
 
