@@ -102,6 +102,13 @@ bool RunSession::Fire(const Action& action, size_t record, Time now) {
     return false;
   }
   records_[record].at = Elapsed(now);
+  if (action.kind == Action::Kind::kPause) fired.until = now + FromSeconds(action.amount);
+  if (action.kind == Action::Kind::kKill) {
+    // Whoever was paused as well is lost by this.
+    for (Fired& earlier : awaiting_) {
+      for (const std::string& pod : fired.pods) earlier.pods.erase(pod);
+    }
+  }
   if (action.kind != Action::Kind::kSlow) awaiting_.push_back(std::move(fired));
   return true;
 }
@@ -146,7 +153,7 @@ void RunSession::Notice(const topology::RosterChange& change) {
     const bool ours = it->kind == Action::Kind::kScale
                           ? change.joined || !change.lost
                           : !change.joined && it->pods.contains(change.pod);
-    if (!ours || change.noticed < it->at) continue;
+    if (!ours || change.noticed < it->at || change.noticed > it->until) continue;
     records_[it->record].noticed_after = ToSeconds(change.noticed - it->at);
     records_[it->record].published_after = ToSeconds(change.published - change.noticed);
     awaiting_.erase(it);

@@ -58,6 +58,7 @@ class RunSession {
     Action::Kind kind;
     Time at;
     std::set<std::string> pods;  // hit
+    Time until = Time::max();    // whatever comes later is not its doing
   };
 
   std::string Stamped(Time now, const std::string& text) const;

@@ -36,17 +36,17 @@ class RunSessionTest : public ::testing::Test {
     };
     verbs.kill = [this](const std::string& pod) {
       calls_.push_back("kill");
-      faults_[pod] = "killed";
+      faults_[hit_ = pod] = "killed";
       return absl::OkStatus();
     };
     verbs.slow = [this](const std::string& pod, double factor) {
       calls_.push_back("slow " + std::to_string(static_cast<int>(factor)));
-      faults_[pod] = "slowed";
+      faults_[hit_ = pod] = "slowed";
       return absl::OkStatus();
     };
     verbs.pause = [this](const std::string& pod, double) {
       calls_.push_back("pause");
-      faults_[pod] = "paused";
+      faults_[hit_ = pod] = "paused";
       return absl::OkStatus();
     };
     verbs.stop = [this] {
@@ -70,7 +70,17 @@ class RunSessionTest : public ::testing::Test {
     return stats;
   }
 
+  // The same after the worker that was hit last is lost.
+  JobStats Lost(int members, Time noticed) const {
+    JobStats stats = Training(members, 0.2);
+    stats.lost = 1;
+    stats.changes.push_back(
+        {.member = 1, .pod = hit_, .lost = true, .noticed = noticed, .published = noticed + 10ms});
+    return stats;
+  }
+
   std::vector<std::string> calls_;
+  std::string hit_;                            // the pod that a verb hit last
   std::map<std::string, std::string> faults_;  // by pod
 };
 
@@ -105,24 +115,38 @@ TEST_F(RunSessionTest, KillsTheSlowedToo) {
 TEST_F(RunSessionTest, SaysHowSoonAKillWasNoticedAndPublished) {
   RunSession session = Session("1s:kill=1");
   session.Turn(kStart + 1s, Training(4, 0.1), With(api::kRunning));
-  JobStats stats = Training(4, 0.2);
-  stats.lost = 1;
-  const std::string victim = [this] {
-    for (const auto& [pod, fault] : faults_) {
-      if (fault == "killed") return pod;
-    }
-    return std::string();
-  }();
-  stats.changes.push_back({.member = 1,
-                           .pod = victim,
-                           .lost = true,
-                           .noticed = kStart + 1s + 250ms,
-                           .published = kStart + 1s + 260ms});
-  session.Turn(kStart + 2s, stats, With(api::kRunning));
+  session.Turn(kStart + 2s, Lost(4, kStart + 1s + 250ms), With(api::kRunning));
   const EventRecord event = session.MakeOutcome(kStart + 3s).events.at(0);
   EXPECT_DOUBLE_EQ(event.at.value(), 1);
   EXPECT_DOUBLE_EQ(event.noticed_after.value(), 0.25);
   EXPECT_DOUBLE_EQ(event.published_after.value(), 0.01);
+}
+
+TEST_F(RunSessionTest, APauseThatNobodyNoticedHasNoPartInALaterKill) {
+  RunSession session = Session("1s:pause=1x2,5s:kill=1");
+  session.Turn(kStart + 1s, Training(1, 0.1), With(api::kRunning));
+  session.Turn(kStart + 5s, Training(1, 0.2), With(api::kRunning));
+  session.Turn(kStart + 6s, Lost(1, kStart + 5s + 250ms), With(api::kRunning));
+  const std::vector<EventRecord> events = session.MakeOutcome(kStart + 7s).events;
+  EXPECT_FALSE(events.at(0).noticed_after.has_value());
+  EXPECT_DOUBLE_EQ(events.at(1).noticed_after.value(), 0.25);
+}
+
+TEST_F(RunSessionTest, AKillDuringAPauseIsWhatItsWorkerIsLostBy) {
+  RunSession session = Session("1s:pause=1x60,2s:kill=1");
+  session.Turn(kStart + 1s, Training(1, 0.1), With(api::kRunning));
+  session.Turn(kStart + 2s, Training(1, 0.2), With(api::kRunning));
+  session.Turn(kStart + 3s, Lost(1, kStart + 2s + 250ms), With(api::kRunning));
+  const std::vector<EventRecord> events = session.MakeOutcome(kStart + 4s).events;
+  EXPECT_FALSE(events.at(0).noticed_after.has_value());
+  EXPECT_DOUBLE_EQ(events.at(1).noticed_after.value(), 0.25);
+}
+
+TEST_F(RunSessionTest, APauseIsNoticedBeforeItIsOver) {
+  RunSession session = Session("1s:pause=1x20");
+  session.Turn(kStart + 1s, Training(1, 0.1), With(api::kRunning));
+  session.Turn(kStart + 7s, Lost(1, kStart + 6s), With(api::kRunning));
+  EXPECT_DOUBLE_EQ(session.MakeOutcome(kStart + 8s).events.at(0).noticed_after.value(), 5);
 }
 
 TEST_F(RunSessionTest, DoesNotTakeAnotherMembersLossForItsOwn) {
