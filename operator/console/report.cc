@@ -1,5 +1,6 @@
 #include "operator/console/report.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cmath>
 #include <cstdio>
@@ -70,9 +71,10 @@ json ReportJson(const Outcome& outcome) {
   const topology::Evaluation* last = nullptr;
   if (!stats.evaluations.empty()) last = &stats.evaluations.back();
   if (stats.result) last = &*stats.result;
-  const double rate = outcome.training_seconds > 0
-                          ? static_cast<double>(stats.samples) / outcome.training_seconds
-                          : 0;
+  // A roster that had to begin again may have fallen back behind where the first one began.
+  const int64_t trained = std::max<int64_t>(0, stats.samples - stats.samples_before);
+  const double rate =
+      outcome.training_seconds > 0 ? static_cast<double>(trained) / outcome.training_seconds : 0;
   return {{"job", outcome.job},
           {"uid", outcome.uid},
           {"state", outcome.state},

@@ -462,6 +462,7 @@ JobStats Job::Stats() const {
   stats.publish_seconds = publish_seconds_;
   stats.exchanges_per_second = exchanges_rate_.PerSecond();
   stats.samples = now.samples;
+  stats.samples_before = samples_before_;
   stats.samples_total = now.samples_total;
   stats.data_epochs = now.data_epochs;
   stats.fraction = now.fraction;

@@ -129,6 +129,7 @@ class Job {
   int64_t dataset_samples_ = 0;
   std::unique_ptr<LeaseDesk> desk_;  // from the first Built on
   bool granting_ = false;
+  int64_t samples_before_ = 0;
   std::deque<v1::Checkpoint> checkpoints_;  // the newest ones that were named, in ascending order
 
   // What Observe says of things that are asked for and answered, kept as it happens.

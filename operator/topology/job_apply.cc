@@ -63,10 +63,12 @@ void Job::Begin(const Directives& directives, Time now) {
           directives.start == membership::Start::kSeed         ? "the seed"
           : directives.start == membership::Start::kCheckpoint ? directives.start_checkpoint
                                                                : "what a survivor holds");
-  if (!state_.training_since) state_.training_since = now;
+  const bool first = !state_.training_since;
+  if (first) state_.training_since = now;
   if (!desk_ || directives.start == membership::Start::kSurvivor) return;
   samples_rate_.Clear();
   SetBack(directives);
+  if (first) samples_before_ = desk_->ledger().samples_done();
   state_.evaluated_data_epochs = desk_->ledger().data_epochs_done();
 }
 

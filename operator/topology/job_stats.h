@@ -100,7 +100,8 @@ struct JobStats {
   Histogram publish_seconds{kPublishBounds};
   std::vector<RosterChange> changes;  // the last kMaxChanges, oldest first
 
-  int64_t samples = 0;  // done, each counted once
+  int64_t samples = 0;         // done, each counted once
+  int64_t samples_before = 0;  // of these, done when the first roster began
   int64_t samples_total = 0;
   double data_epochs = 0;  // samples over the size of the training set
   double fraction = 0;     // of the job, 0 to 1

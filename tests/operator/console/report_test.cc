@@ -38,6 +38,13 @@ TEST(Report, HoldsWhatWasAskedFor) {
   EXPECT_EQ(report["per_member"][0]["steps"], 100);
 }
 
+TEST(Report, ARateIsOfWhatThisRunTrained) {
+  Outcome outcome = Example();
+  outcome.stats.samples_before = 1500;
+  EXPECT_EQ(ReportJson(outcome)["samples"], 2000);
+  EXPECT_EQ(ReportJson(outcome)["samples_per_second"], 50);
+}
+
 TEST(Report, ListsEventsThatNeverFired) {
   const nlohmann::json events = ReportJson(Example())["events"];
   ASSERT_EQ(events.size(), 2u);

@@ -196,8 +196,10 @@ TEST_F(HubTest, ARosterBeginsAtTheProgressOfTheCheckpointThatItLoaded) {
   EXPECT_EQ(begin.start_checkpoint, "/c/20");
   EXPECT_EQ(hub_.Observe(kJob).samples, 20);
   EXPECT_EQ(hub_.Observe(kJob).checkpoint, "/c/30");
+  EXPECT_EQ(hub_.Stats(kJob).samples_before, 20);
   hub_.Apply(kJob, {.start = membership::Start::kCheckpoint, .start_checkpoint = "/c/unknown"});
   EXPECT_EQ(hub_.Observe(kJob).samples, 0);
+  EXPECT_EQ(hub_.Stats(kJob).samples_before, 20);
 }
 
 TEST_F(HubTest, RolesBecomeWaysToStart) {
