@@ -73,6 +73,8 @@ void Take(const json& object, const char* key, T& value) {
     if (found.is_string()) value = found.get<std::string>();
   } else if constexpr (std::is_same_v<T, double>) {
     if (found.is_string()) value = ParseDecimal(found.get<std::string>()).value_or(value);
+  } else if constexpr (std::is_same_v<T, std::optional<double>>) {
+    if (found.is_string()) value = ParseDecimal(found.get<std::string>());
   } else {
     if (found.is_number_integer()) value = found.get<T>();
   }
@@ -245,9 +247,9 @@ json ToJson(const TrainingJobStatus& status) {
   if (!status.start_time.empty()) result["startTime"] = status.start_time;
   if (!status.completion_time.empty()) result["completionTime"] = status.completion_time;
   if (status.result) {
-    result["result"] = {{"loss", FormatDecimal(status.result->loss)},
-                        {"accuracy", FormatDecimal(status.result->accuracy)},
-                        {"checkpoint", status.result->checkpoint}};
+    json& outcome = result["result"] = {{"checkpoint", status.result->checkpoint}};
+    if (status.result->loss) outcome["loss"] = FormatDecimal(*status.result->loss);
+    if (status.result->accuracy) outcome["accuracy"] = FormatDecimal(*status.result->accuracy);
   }
   return result;
 }

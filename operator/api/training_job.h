@@ -171,9 +171,9 @@ struct GraphStatus {
 };
 
 struct ResultStatus {
-  double loss = 0;
-  double accuracy = 0;     // a fraction
-  std::string checkpoint;  // path of the final one; empty for none
+  std::optional<double> loss;      // nullopt: no finite number
+  std::optional<double> accuracy;  // a fraction
+  std::string checkpoint;          // path of the final one; empty for none
 
   bool operator==(const ResultStatus&) const = default;
 };

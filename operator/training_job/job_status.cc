@@ -68,6 +68,11 @@ void FillConditions(const Observed& observed, const Standing& standing, Decision
   conditions.Set(api::kFailed, over && !succeeded, reason, succeeded ? "" : message);
 }
 
+// What no decimal string can say stays unsaid.
+std::optional<double> Finite(double value) {
+  return std::isfinite(value) ? std::optional(value) : std::nullopt;
+}
+
 void FillProgress(const topology::Snapshot& hub, api::ProgressStatus& progress) {
   if (!hub.known || hub.samples_total == 0) return;  // a hub that knows nothing yet says nothing
   progress.samples = hub.samples;
@@ -110,8 +115,9 @@ void FillStatus(const Observed& observed, const Standing& standing, Decision& de
   status.graph.edges = static_cast<int32_t>(standing.edges);
   FillProgress(observed.hub, status.progress);
   if (const auto& result = observed.hub.final_result; result && result->error.empty()) {
-    status.result = api::ResultStatus{
-        .loss = result->loss, .accuracy = result->accuracy, .checkpoint = result->checkpoint};
+    status.result = api::ResultStatus{.loss = Finite(result->loss),
+                                      .accuracy = Finite(result->accuracy),
+                                      .checkpoint = result->checkpoint};
   }
   const int32_t restarts = standing.failures.restarts - observed.job.status.workers.restarts;
   if (restarts > 0) {

@@ -73,6 +73,15 @@ TEST(TrainingJobTest, WritesNumbersWithAFractionAsStrings) {
   EXPECT_EQ(job["status"]["result"]["accuracy"], "0.975");
 }
 
+TEST(TrainingJobTest, AResultWithoutANumberHasNone) {
+  TrainingJobStatus status;
+  status.result = ResultStatus{.accuracy = 0.1};
+  const json written = ToJson(status);
+  EXPECT_FALSE(written["result"].contains("loss"));
+  EXPECT_EQ(StatusFromJson(written), status);
+  EXPECT_EQ(StatusFromJson({{"result", {{"loss", "nan"}}}}).result->loss, std::nullopt);
+}
+
 TEST(TrainingJobTest, ReadsAnyStatusThatAServerMayHold) {
   const TrainingJobStatus none;
   EXPECT_EQ(StatusFromJson(json()), none);

@@ -1,3 +1,5 @@
+#include <cmath>
+
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "operator/api/labels.h"
@@ -252,6 +254,16 @@ TEST(JobStatus, OnlySucceededAndFailedAreFinal) {
     status.conditions = {{.type = type, .status = "True"}};
     EXPECT_TRUE(IsOver(status)) << type;
   }
+}
+
+TEST(JobStatus, ALossThatIsNoNumberIsLeftOut) {
+  Observed observed = JobOf(1);
+  observed.hub.final_result = {.loss = std::nan(""), .accuracy = 0.1, .checkpoint = "/c"};
+  Decision decision;
+  FillStatus(observed, {}, decision);
+  ASSERT_TRUE(decision.status.result);
+  EXPECT_FALSE(decision.status.result->loss);
+  EXPECT_EQ(decision.status.result->accuracy, 0.1);
 }
 
 TEST(ReadWorkerPod, PassesOverPodsOfOthersAndWithoutLabels) {
