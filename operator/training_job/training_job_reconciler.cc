@@ -40,7 +40,7 @@ struct TrainingJobReconciler::OwnWrites {
   std::set<std::string> deleted;           // by uid
   std::optional<api::TrainingJobStatus> status;
   Time status_at{};
-  uint64_t graph_epoch = 0;  // of the CommunicationGraph
+  bool graph_unwritten = false;  // published, but not in the CommunicationGraph yet
   double spectral_gap = 1;
   std::string graph_reason;
 };
@@ -152,7 +152,7 @@ absl::StatusOr<controller::Result> TrainingJobReconciler::Carry(const controller
   if (!decision.reason.empty()) LogInfo("job {}: {}", request.name, decision.reason);
   PublishGraph(request, observed, decision, own);  // before all else: members wait for views
   absl::Status status = ChangePods(observed, decision, own);
-  status.Update(WriteGraphIfNew(request, observed, decision, own));
+  status.Update(WriteGraphIfNew(request, observed, own));
   if (absl::Status written = WriteStatusIfNew(object, observed, decision, own); written.ok()) {
     for (const JobEvent& event : decision.events) {
       if (parts_.on_event) parts_.on_event(request, event);
@@ -184,6 +184,7 @@ void TrainingJobReconciler::PublishGraph(const controller::Request& request,
   decision.status.graph.spectral_gap = own.spectral_gap;
   if (!publish) return;
   graph::Graph graph = publish->graph;
+  own.graph_unwritten = true;
   own.spectral_gap = graph::SpectralGap(graph);
   own.graph_reason = decision.reason;
   if (decision.repair_graph) {
@@ -236,12 +237,9 @@ absl::Status TrainingJobReconciler::ChangePods(const Observed& observed, Decisio
 }
 
 absl::Status TrainingJobReconciler::WriteGraphIfNew(const controller::Request& request,
-                                                    const Observed& observed,
-                                                    const Decision& decision, OwnWrites& own) {
+                                                    const Observed& observed, OwnWrites& own) {
+  if (!own.graph_unwritten) return absl::OkStatus();
   const topology::Snapshot hub = parts_.hub->Observe(KeyOf(request));
-  if (hub.epoch == 0 || hub.epoch == own.graph_epoch || !decision.directives.publish) {
-    return absl::OkStatus();
-  }
   api::CommunicationGraph graph{
       .epoch = hub.epoch, .spectral_gap = own.spectral_gap, .reason = own.graph_reason};
   std::map<api::MemberId, std::string> since;
@@ -265,7 +263,7 @@ absl::Status TrainingJobReconciler::WriteGraphIfNew(const controller::Request& r
   }
   absl::Status status =
       WriteGraph(*parts_.client, observed.job, std::move(graph), parts_.graphs->Get(request));
-  if (status.ok()) own.graph_epoch = hub.epoch;
+  if (status.ok()) own.graph_unwritten = false;
   return status;
 }
 

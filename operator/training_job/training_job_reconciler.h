@@ -60,7 +60,7 @@ class TrainingJobReconciler final : public controller::Reconciler {
                     Decision& decision, OwnWrites& own);
   absl::Status ChangePods(const Observed& observed, Decision& decision, OwnWrites& own);
   absl::Status WriteGraphIfNew(const controller::Request& request, const Observed& observed,
-                               const Decision& decision, OwnWrites& own);
+                               OwnWrites& own);
   absl::Status WriteStatusIfNew(const controller::Object& object, const Observed& observed,
                                 const Decision& decision, OwnWrites& own);
 

@@ -16,6 +16,56 @@ class StandingClock final : public Clock {
   Time now = Time(1000s);
 };
 
+// The server, but for writes that it is told to refuse.
+class RefusingClient final : public controller::ApiClient {
+ public:
+  explicit RefusingClient(controller::ApiClient& server) : server_(server) {}
+
+  absl::StatusOr<nlohmann::json> Get(const controller::Resource& resource,
+                                     std::string_view name_space, std::string_view name) override {
+    return server_.Get(resource, name_space, name);
+  }
+  absl::StatusOr<nlohmann::json> List(const controller::Resource& resource,
+                                      std::string_view name_space,
+                                      std::string_view selector) override {
+    return server_.List(resource, name_space, selector);
+  }
+  absl::StatusOr<nlohmann::json> Create(const controller::Resource& resource,
+                                        const nlohmann::json& object) override {
+    return server_.Create(resource, object);
+  }
+  absl::StatusOr<nlohmann::json> Update(const controller::Resource& resource,
+                                        const nlohmann::json& object) override {
+    return server_.Update(resource, object);
+  }
+  absl::StatusOr<nlohmann::json> UpdateStatus(const controller::Resource& resource,
+                                              const nlohmann::json& object) override {
+    if (resource == refused) return absl::UnavailableError("not now");
+    return server_.UpdateStatus(resource, object);
+  }
+  absl::Status Delete(const controller::Resource& resource, std::string_view name_space,
+                      std::string_view name, const controller::DeleteOptions& options) override {
+    return server_.Delete(resource, name_space, name, options);
+  }
+  absl::StatusOr<std::unique_ptr<controller::Watch>> OpenWatch(
+      const controller::Resource& resource, std::string_view name_space,
+      const controller::WatchOptions& options,
+      std::function<void(const controller::WatchEvent&)> on_event) override {
+    return server_.OpenWatch(resource, name_space, options, std::move(on_event));
+  }
+
+  controller::Resource refused;  // its status
+
+ private:
+  controller::ApiClient& server_;
+};
+
+class SilentSink final : public topology::Sink {
+ public:
+  bool Send(const topology::HubMessage&) override { return true; }
+  void Close() override {}
+};
+
 // The reconciler over the in-memory API server, with caches that are filled by hand: what it must
 // do while they are behind is the point.
 class ReconcilerTest : public ::testing::Test {
@@ -37,7 +87,7 @@ class ReconcilerTest : public ::testing::Test {
   void Restart() {
     reconciler_ = std::make_unique<TrainingJobReconciler>(
         ReconcilerParts{
-            .client = &server_,
+            .client = &client_,
             .jobs = &jobs_,
             .pods = &pods_,
             .graphs = &graphs_,
@@ -58,10 +108,26 @@ class ReconcilerTest : public ::testing::Test {
     pods_.Replace(ListOf(kPods));
     graphs_.Replace(ListOf(kCommunicationGraphs));
   }
+  // The worker of `pod` registers and is ready for whatever it is told; the roster then has it.
+  void Join(const std::string& pod) {
+    topology::WorkerMessage message;
+    message.mutable_register_()->set_namespace_("default");
+    message.mutable_register_()->set_job("digits");
+    message.mutable_register_()->set_pod(pod);
+    const topology::SessionId session = hub_.Connect(std::make_shared<SilentSink>());
+    hub_.OnMessage(session, message);
+    message.mutable_built()->set_samples(100);
+    hub_.OnMessage(session, message);
+    (void)Reconcile();
+    message.mutable_ready()->set_from(topology::v1::Start::FROM_SEED);
+    hub_.OnMessage(session, message);
+    clock_.now += membership::kJoinBatch;
+  }
   absl::Status Reconcile() { return reconciler_->Reconcile({"default", "digits"}).status(); }
 
   StandingClock clock_;
   local::ApiServer server_;
+  RefusingClient client_{server_};
   controller::ObjectStore jobs_, pods_, graphs_;
   topology::Hub hub_;
   std::vector<std::string> events_;
@@ -120,6 +186,20 @@ TEST_F(ReconcilerTest, WritesStatusOnceAndSpeaksAfterwards) {
   Refresh();
   EXPECT_EQ(controller::ResourceVersionOf(*jobs_.Get({"default", "digits"})), version);
   EXPECT_THAT(events_, SizeIs(1));
+}
+
+TEST_F(ReconcilerTest, AGraphThatCouldNotBeWrittenIsWrittenLater) {
+  ASSERT_TRUE(Reconcile().ok());
+  Refresh();
+  Join("digits-0-0");
+  client_.refused = kCommunicationGraphs;
+  EXPECT_TRUE(absl::IsUnavailable(Reconcile()));
+  ASSERT_EQ(hub_.Observe({"default", "digits"}).epoch, 1u);
+  client_.refused = {};
+  Refresh();
+  EXPECT_TRUE(Reconcile().ok());
+  ASSERT_THAT(ListOf(kCommunicationGraphs), SizeIs(1));
+  EXPECT_EQ(ListOf(kCommunicationGraphs)[0]["status"]["epoch"], 1);
 }
 
 TEST_F(ReconcilerTest, AJobThatIsGoneIsForgotten) {
