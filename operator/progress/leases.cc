@@ -241,6 +241,13 @@ std::optional<Time> Ledger::NextExpiry() const {
   return next;
 }
 
+void Ledger::Forgive(Duration pause) {
+  for (auto& [id, holding] : leases_) {
+    if (holding.asked_at) *holding.asked_at += pause;
+    if (holding.quiet_since) *holding.quiet_since += pause;
+  }
+}
+
 std::vector<BatchRange> Ledger::ToRanges(const std::vector<Interval>& batches) const {
   std::vector<BatchRange> ranges;
   for (Interval interval : batches) {

@@ -108,6 +108,8 @@ class Ledger {
   std::vector<Lease> Expire(Time now);
   // When Expire() will next have something to do.
   std::optional<Time> NextExpiry() const;
+  // For `pause` nobody read what the owners said: it counts towards no expiry.
+  void Forgive(Duration pause);
 
   // Below minReplicas: no new leases and no recalls; reports count as always.
   void SetSuspended(bool suspended) { suspended_ = suspended; }

@@ -410,6 +410,7 @@ void Job::Forgive(Duration pause) {
        {&state_.finalize, &state_.evaluation, &state_.checkpoint_write}) {
     if (*pending) (*pending)->since += pause;
   }
+  if (desk_) desk_->Forgive(pause);
 }
 
 Snapshot Job::Observe() const {

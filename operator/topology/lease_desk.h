@@ -42,6 +42,7 @@ class LeaseDesk {
 
   void SetGranting(bool granting, Time now);
   void Tick(Time now);
+  void Forgive(Duration pause) { ledger_.Forgive(pause); }
 
   // An empty roster begins again.
   void Reset();

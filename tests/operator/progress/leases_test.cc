@@ -212,6 +212,17 @@ TEST(LedgerTest, AMemberThatAnswersButHangsLosesItsBatchAfterTenSeconds) {
   EXPECT_TRUE(ledger.Finished());
 }
 
+TEST(LedgerTest, APauseThatIsForgivenPutsOffWhatExpires) {
+  Ledger ledger({.samples_per_epoch = 10, .batch_size = 10, .data_epochs = 1});
+  const Lease lease = *ledger.Grant(1, 2);
+  ASSERT_TRUE(ledger.Recall(2, kStart).has_value());
+  ledger.Forgive(30s);
+  EXPECT_EQ(ledger.NextExpiry(), kStart + 32s);
+  ASSERT_TRUE(ledger.Return(1, lease.id, 0, 1, kStart + 31s).ok());
+  ledger.Forgive(30s);
+  EXPECT_EQ(ledger.NextExpiry(), kStart + 71s);
+}
+
 TEST(LedgerTest, SuspendedItGrantsNothingButCounts) {
   Ledger ledger = Small();
   ledger.SetRate(1, 2);

@@ -460,5 +460,20 @@ TEST(Scenario, APauseOfTheHubItselfCostsNobodyMembership) {
   EXPECT_EQ(rig.Stats().joined, 3);
 }
 
+TEST(Scenario, APauseOfTheHubItselfEndsNoRecall) {
+  JobRig rig(2, 4);
+  rig.workers[1]->rate = 16;
+  rig.workers[1]->answers_recall = false;
+  ASSERT_TRUE(rig.RunUntil(20s, [&] { return !rig.workers[1]->recalls.empty(); }));
+  const auto granted = [&] {
+    return std::ranges::count_if(rig.workers[0]->inbox, [](auto& m) { return m.has_lease(); });
+  };
+  const auto before = granted();
+  rig.clock.Advance(30s);
+  rig.hub.Tick();
+  EXPECT_EQ(granted(), before) << "what was recalled is not another's yet";
+  ASSERT_TRUE(rig.RunUntil(20s, [&] { return Over(rig); }));
+}
+
 }  // namespace
 }  // namespace grapevine::training_job
