@@ -23,6 +23,19 @@ topology::JobKey KeyOf(const controller::Request& request) {
   return {request.name_space, request.name};
 }
 
+// Every graph goes to the members through here: the last look at it.
+uint64_t ApplyChecked(topology::Hub& hub, const controller::Request& request,
+                      const topology::Directives& directives, const graph::Invariants& invariants) {
+  if (directives.publish) {
+    const auto violations = graph::Violations(directives.publish->graph, invariants);
+    for (const std::string& violation : violations) {
+      LogError("a bug: the graph of job {} breaks a rule: {}", request.name, violation);
+    }
+    GRAPEVINE_CHECK(violations.empty());
+  }
+  return hub.Apply(KeyOf(request), directives);
+}
+
 bool DiffersByProgressAlone(api::TrainingJobStatus a, const api::TrainingJobStatus& b) {
   a.progress = b.progress;
   return a == b;
@@ -171,16 +184,11 @@ absl::StatusOr<controller::Result> TrainingJobReconciler::Carry(const controller
 void TrainingJobReconciler::PublishGraph(const controller::Request& request,
                                          const Observed& observed, Decision& decision,
                                          OwnWrites& own) {
-  const topology::JobKey key = KeyOf(request);
   const auto& publish = decision.directives.publish;
-  if (publish) {
-    const auto violations = graph::Violations(publish->graph, {});
-    for (const std::string& violation : violations) {
-      LogError("a bug: the graph of job {} breaks a rule: {}", request.name, violation);
-    }
-    GRAPEVINE_CHECK(violations.empty());
-  }
-  uint64_t epoch = parts_.hub->Apply(key, decision.directives);
+  const graph::Policy policy{.family = graph::Family::kRandomRegular,
+                             .degree = static_cast<size_t>(observed.job.spec.graph.degree)};
+  const graph::Invariants invariants{.max_degree = decision.repair_graph ? policy.degree : 0};
+  uint64_t epoch = ApplyChecked(*parts_.hub, request, decision.directives, invariants);
   decision.status.graph.spectral_gap = own.spectral_gap;
   if (!publish) return;
   graph::Graph graph = publish->graph;
@@ -189,8 +197,6 @@ void TrainingJobReconciler::PublishGraph(const controller::Request& request,
   own.graph_reason = decision.reason;
   if (decision.repair_graph) {
     graph::Rng rng(epoch);
-    const graph::Policy policy{.family = graph::Family::kRandomRegular,
-                               .degree = static_cast<size_t>(observed.job.spec.graph.degree)};
     if (auto repair = graph::Repair(graph, policy, rng); repair && !repair->plan.edits.empty()) {
       const graph::Edits& edits = repair->plan.edits;
       topology::Directives again;
@@ -198,7 +204,7 @@ void TrainingJobReconciler::PublishGraph(const controller::Request& request,
                                             .changed = edits.changed,
                                             .noticed = observed.now,
                                             .edits = edits.edges()};
-      epoch = parts_.hub->Apply(key, again);
+      epoch = ApplyChecked(*parts_.hub, request, again, invariants);
       own.spectral_gap = repair->gap_after;
       own.graph_reason = repair->plan.reason;
       decision.status.graph.edges = static_cast<int32_t>(repair->plan.next.edge_count());

@@ -105,7 +105,9 @@ class JobRig {
     due_ = false;
     last = Decide(Observe());
     if (last.directives.publish) {
-      const auto violations = graph::Violations(last.directives.publish->graph, {});
+      const auto degree = static_cast<size_t>(job.spec.graph.degree);
+      const auto violations = graph::Violations(last.directives.publish->graph,
+                                                {.max_degree = last.repair_graph ? degree : 0});
       for (const std::string& text : violations) problems.push_back(text);
     }
     const uint64_t before = hub.Observe(key()).epoch;

@@ -273,6 +273,15 @@ TEST(Scenario, ThoseWhoAreRecolouredGetViewsThatAgree) {
   EXPECT_THAT(rig.problems, IsEmpty());
 }
 
+TEST(Scenario, ARandomRegularGraphKeepsItsDegree) {
+  JobRig rig(9, 500);
+  rig.job.spec.graph = {.policy = api::GraphPolicy::kRandomRegular, .degree = 3};
+  ASSERT_TRUE(rig.RunUntil(5s, [&] { return rig.Members().size() == 9; }));
+  rig.Run(200ms);
+  for (FakeWorker* worker : rig.Members()) EXPECT_LE(worker->view.neighbours_size(), 3);
+  EXPECT_THAT(rig.problems, IsEmpty());
+}
+
 TEST(Scenario, TheFinalizerIsKilledAndAnotherIsNamed) {
   JobRig rig(3, 1);
   for (auto& worker : rig.workers) worker->answers_finalize = false;
