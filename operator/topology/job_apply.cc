@@ -250,7 +250,12 @@ void Job::Ask(const Directives& directives, Time now) {
   };
   const v1::JobProgress progress = desk_ ? desk_->Progress() : v1::JobProgress();
   if (directives.finalize) {
-    give_up_on(state_.finalize);
+    if (state_.finalize) {
+      give_up_on(state_.finalize);
+      ++state_.finalize_errors;
+      state_.final_result = Snapshot::Final{
+          .error = fmt::format("member {} has not answered", state_.finalize->member)};
+    }
     HubMessage message;
     message.mutable_finalize()->set_id(next_request_++);
     message.mutable_finalize()->set_checkpoint_path(directives.finalize->path);

@@ -65,7 +65,7 @@ struct Snapshot {
   };
   std::optional<Final> final_result;
   bool settled = false;         // what Directives::settled said last
-  int32_t finalize_errors = 0;  // answers with an error so far; the last is in final_result
+  int32_t finalize_errors = 0;  // so far, an answer that did not come too; final_result: the last
 
   // Evaluation while training.
   std::optional<Pending> evaluation;

@@ -79,8 +79,13 @@ std::optional<Duration> WindUp(const Observed& observed, topology::Directives& d
   }
   if (connected.empty()) return 100ms;
   if (hub.finalize) {
-    const auto who = WhoInstead(*hub.finalize, EvaluationLimit(hub), connected, observed.now);
-    if (who) directives.finalize = {.member = *who, .path = CheckpointPath(observed)};
+    const Duration limit = EvaluationLimit(hub);
+    if (observed.now - hub.finalize->since < limit) return std::nullopt;
+    // Where there is nobody else the same one is asked again: each time counts as an error, and so
+    // this ends.
+    const auto other = WhoInstead(*hub.finalize, limit, connected, observed.now);
+    directives.finalize = {.member = other.value_or(hub.finalize->member),
+                           .path = CheckpointPath(observed)};
     return std::nullopt;
   }
   const bool met =

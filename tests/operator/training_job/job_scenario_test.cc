@@ -330,6 +330,16 @@ TEST(Scenario, TheFinalizerHangsThoughItReportsAndAnotherIsNamed) {
   EXPECT_EQ(rig.Stats().lost, 0) << "nobody was sent away for it";
 }
 
+TEST(Scenario, AFinalizerThatHangsAloneFailsTheJobInTheEnd) {
+  JobRig rig(1);
+  rig.workers[0]->answers_finalize = false;
+  // The limit doubles each time.
+  ASSERT_TRUE(rig.RunUntil(30s + 7 * kEvaluationLimit, [&] { return Failed(rig); }));
+  const auto* failed = api::FindCondition(rig.job.status.conditions, api::kFailed);
+  EXPECT_EQ(failed->reason, "FinalizeFailed");
+  EXPECT_EQ(failed->message, "member 1 has not answered");
+}
+
 TEST(Scenario, AFailedEvaluationIsNoResultAndTheNextOneIsAskedFor) {
   JobRig rig(1, 20);
   rig.workers[0]->evaluation_error = "no test set";

@@ -209,6 +209,20 @@ TEST(Completion, AFinalizeThatIsNotAnsweredIsAskedOfTheNext) {
   EXPECT_EQ(directives.finalize->member, 5u);
 }
 
+TEST(Completion, AFinalizeThatIsNotAnsweredIsAskedAgainOfTheOnlyOne) {
+  Observed observed = Training({3});
+  observed.hub.finish_since = observed.now;
+  observed.hub.finalize = topology::Pending{.member = 3, .since = observed.now};
+  topology::Directives directives;
+  observed.now += kEvaluationLimit - 1ms;
+  WindUp(observed, directives);
+  EXPECT_FALSE(directives.finalize);
+  observed.now += 1ms;
+  WindUp(observed, directives);
+  ASSERT_TRUE(directives.finalize);
+  EXPECT_EQ(directives.finalize->member, 3u);
+}
+
 TEST(WorkerPod, CarriesTheTemplateAndSaysWhoseItIs) {
   api::TrainingJob job;
   job.metadata.name = "job";
