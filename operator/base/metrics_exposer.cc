@@ -1,7 +1,6 @@
 #include "operator/base/metrics_exposer.h"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
+#include <netdb.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -16,16 +15,27 @@
 namespace grapevine {
 namespace {
 
-// Connects to this machine's port and hangs up.
-void Knock(int port) {
-  const int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-  if (fd < 0) return;
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(static_cast<uint16_t>(port));
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  (void)connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof(address));
-  close(fd);
+using Addresses = std::unique_ptr<addrinfo, decltype(&freeaddrinfo)>;
+
+// Where a server at `address`, host:port, is reached; its port may have been chosen later.
+Addresses Resolve(const std::string& address, int port) {
+  std::string host = address.substr(0, address.rfind(':'));
+  if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
+  addrinfo hints{};
+  hints.ai_socktype = SOCK_STREAM;
+  addrinfo* found = nullptr;
+  getaddrinfo(host.c_str(), std::to_string(port).c_str(), &hints, &found);
+  return {found, &freeaddrinfo};
+}
+
+// Connects and hangs up.
+void Knock(const Addresses& addresses) {
+  for (const addrinfo* each = addresses.get(); each != nullptr; each = each->ai_next) {
+    const int fd = socket(each->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0) continue;
+    (void)connect(fd, each->ai_addr, each->ai_addrlen);
+    close(fd);
+  }
 }
 
 }  // namespace
@@ -34,7 +44,9 @@ class MetricsExposer::Server {
  public:
   Server(const std::string& address,
          std::vector<std::shared_ptr<prometheus::Collectable>> collectables)
-      : collectables_(std::move(collectables)), exposer_(address, /*num_threads=*/1) {
+      : address_(address),
+        collectables_(std::move(collectables)),
+        exposer_(address, /*num_threads=*/1) {
     for (const auto& collectable : collectables_) exposer_.RegisterCollectable(collectable);
   }
 
@@ -42,10 +54,10 @@ class MetricsExposer::Server {
   // connects.
   ~Server() {
     for (const auto& collectable : collectables_) exposer_.RemoveCollectable(collectable);
-    waker_ = std::jthread([port = port()](const std::stop_token& stop) {
+    waker_ = std::jthread([addresses = Resolve(address_, port())](const std::stop_token& stop) {
       while (!stop.stop_requested()) {
         std::this_thread::sleep_for(std::chrono::milliseconds(5));
-        Knock(port);
+        Knock(addresses);
       }
     });
   }
@@ -53,6 +65,7 @@ class MetricsExposer::Server {
   int port() const { return exposer_.GetListeningPorts().at(0); }
 
  private:
+  const std::string address_;
   // The exposer holds these by weak reference.
   const std::vector<std::shared_ptr<prometheus::Collectable>> collectables_;
   std::jthread waker_;  // outlives the exposer

@@ -102,5 +102,16 @@ TEST(OperatorMetrics, APortThatIsTakenIsSaidSo) {
   EXPECT_THAT(std::string(second.status().message()), HasSubstr(address));
 }
 
+TEST(OperatorMetrics, EndsAtOnceWhereverItIsServed) {
+  for (const char* address : {"127.0.0.1:0", "127.0.0.2:0", "0.0.0.0:0", "localhost:0"}) {
+    auto metrics = OperatorMetrics::Serve(
+        {.address = address, .jobs = [] { return std::vector<JobSample>(); }});
+    ASSERT_TRUE(metrics.ok()) << metrics.status();
+    const Time begun = RealClock().Now();
+    metrics->reset();
+    EXPECT_LT(RealClock().Now() - begun, 1s) << address;
+  }
+}
+
 }  // namespace
 }  // namespace grapevine::metrics
