@@ -91,6 +91,7 @@ class LocalOperator {
   absl::StatusOr<api::TrainingJob> Job();
   topology::JobStats Stats() const { return hub_.Stats({key_.name_space, key_.name}); }
   console::Verbs Verbs();
+  std::string MetricsUrl() const;
 
  private:
   void Enqueue(const Request& request) {
@@ -321,6 +322,11 @@ console::Verbs LocalOperator::Verbs() {
       }};
 }
 
+std::string LocalOperator::MetricsUrl() const {
+  const std::string& asked = options_.metrics;  // its port may be 0, for any
+  return fmt::format("http://{}:{}/metrics", asked.substr(0, asked.rfind(':')), metrics_->port());
+}
+
 std::vector<metrics::JobSample> LocalOperator::Sample() {
   const auto job = Job();
   if (!job.ok()) return {};
@@ -509,6 +515,7 @@ int Run(const RunOptions& options, const sigset_t& signals) {
     return Fail(status);
   }
   console::RunSession session(plan->file.job, plan->script, local.Verbs(), started);
+  session.Say(started, fmt::format("metrics at {}", local.MetricsUrl()));
   Display display(plan->log_folder);
   Watch(local, session, display, signals);
   const console::Outcome outcome = session.MakeOutcome(clock.Now());

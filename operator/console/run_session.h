@@ -42,6 +42,9 @@ class RunSession {
   void OnKey(char key, Time now);
   void RequestStop(Time now);
 
+  // On the screen and as news.
+  void Say(Time now, const std::string& text);
+
   // The job has Succeeded, Failed or was stopped.
   bool over() const;
   // 0 Succeeded with every event fired; 1 otherwise; 2 InvalidDataset; 130 Stopped.
@@ -62,8 +65,6 @@ class RunSession {
   };
 
   std::string Stamped(Time now, const std::string& text) const;
-  // On the screen and as news.
-  void Say(Time now, const std::string& text);
   void FireDue(Time now);
   // False when there is nobody to hit yet.
   bool Fire(const Action& action, size_t record, Time now);

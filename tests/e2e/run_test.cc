@@ -31,6 +31,7 @@ TEST(Run, TrainsToSuccessAndReportsIt) {
   const int epochs = Short() ? 4 : 20;
   RunProcess run(Digits(2, epochs));
   ASSERT_EQ(run.Wait(), 0) << run.Output();
+  EXPECT_THAT(run.Output(), HasSubstr("metrics at http://127.0.0.1:"));
   const auto report = run.Report();
   EXPECT_EQ(report["state"], "Succeeded");
   EXPECT_GT(report["accuracy"], Short() ? 0.5 : 0.9);
