@@ -75,6 +75,10 @@ class MetricsExposer::Server {
 absl::StatusOr<std::unique_ptr<MetricsExposer>> MetricsExposer::Serve(
     const std::string& address,
     std::vector<std::shared_ptr<prometheus::Collectable>> collectables) {
+  // The library would take a port alone, and then any address of this machine.
+  if (address.find(':') == std::string::npos) {
+    return absl::InvalidArgumentError(fmt::format("metrics at {}: allowed is host:port", address));
+  }
   // The library throws when it cannot listen.
   try {
     return std::unique_ptr<MetricsExposer>(

@@ -13,8 +13,8 @@ namespace grapevine {
 // destroyed; that takes milliseconds. Thread-safe.
 class MetricsExposer {
  public:
-  // `address` is host:port; port 0 takes a free one. Unavailable when it cannot listen, naming the
-  // address.
+  // `address` is host:port; port 0 takes a free one. Unavailable when it cannot listen,
+  // InvalidArgument for another form; both name the address.
   static absl::StatusOr<std::unique_ptr<MetricsExposer>> Serve(
       const std::string& address,
       std::vector<std::shared_ptr<prometheus::Collectable>> collectables);

@@ -102,6 +102,12 @@ TEST(OperatorMetrics, APortThatIsTakenIsSaidSo) {
   EXPECT_THAT(std::string(second.status().message()), HasSubstr(address));
 }
 
+TEST(OperatorMetrics, APortAloneIsNoAddress) {
+  const auto metrics =
+      OperatorMetrics::Serve({.address = "8080", .jobs = [] { return std::vector<JobSample>(); }});
+  EXPECT_EQ(metrics.status().code(), absl::StatusCode::kInvalidArgument);
+}
+
 TEST(OperatorMetrics, EndsAtOnceWhereverItIsServed) {
   for (const char* address : {"127.0.0.1:0", "127.0.0.2:0", "0.0.0.0:0", "localhost:0"}) {
     auto metrics = OperatorMetrics::Serve(
