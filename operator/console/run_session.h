@@ -66,7 +66,7 @@ class RunSession {
 
   std::string Stamped(Time now, const std::string& text) const;
   void FireDue(Time now);
-  // False when there is nobody to hit yet.
+  // False when nothing came of it: there is nobody to hit, or a scale is refused.
   bool Fire(const Action& action, size_t record, Time now);
   bool Hit(const Action& action, Fired& fired, Time now);
   void Scale(int replicas, Time now);

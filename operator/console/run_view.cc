@@ -48,7 +48,6 @@ Line MemberLine(const MemberRow& row, int pod_width) {
                           row.samples_per_second, Optional(row.loss, "{:.4f}"),
                           row.mean_staleness_steps, row.exchanges);
   if (row.state == "slowed" || row.state == "paused") line.style = Line::Style::kWarning;
-  if (row.state == "joining") line.style = Line::Style::kFaint;
   return line;
 }
 

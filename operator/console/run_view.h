@@ -11,8 +11,8 @@ namespace grapevine::console {
 struct MemberRow {
   api::MemberId id = 0;
   std::string pod;
-  std::string side;   // "active", "passive", "-" while it joins
-  std::string state;  // "training", "joining", "slowed", "paused", ...
+  std::string side;   // "active", "passive"
+  std::string state;  // "training", "slowed", "paused"
   int64_t steps = 0;
   double samples_per_second = 0;
   std::optional<double> loss;

@@ -47,12 +47,10 @@ bool IsControlledBy(const json& metadata, const std::string& uid) {
 }
 
 WorkerPod::State StateOf(const api::ObjectMeta& metadata, const std::string& phase) {
-  // A pod that ended by itself has ended by itself, also while it is being cleared away.
-  if (phase == "Failed" && metadata.deletion_timestamp.empty()) return WorkerPod::State::kFailed;
-  if (phase == "Succeeded" && metadata.deletion_timestamp.empty()) {
-    return WorkerPod::State::kSucceeded;
-  }
+  // However it ended: what it counted for stays counted when it is cleared away.
   if (!metadata.deletion_timestamp.empty()) return WorkerPod::State::kTerminating;
+  if (phase == "Failed") return WorkerPod::State::kFailed;
+  if (phase == "Succeeded") return WorkerPod::State::kSucceeded;
   return phase == "Running" ? WorkerPod::State::kRunning : WorkerPod::State::kPending;
 }
 
