@@ -235,7 +235,6 @@ RunView RunSession::View(Time now) const {
   view.fraction = stats_.fraction;
   view.data_epochs = stats_.data_epochs;
   view.total_data_epochs = job_.spec.training.epochs;
-  view.samples = stats_.samples;
   view.samples_per_second = stats_.samples_per_second;
   view.loss = stats_.loss;
   if (!stats_.evaluations.empty()) view.accuracy = stats_.evaluations.back().accuracy;

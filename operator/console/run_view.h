@@ -29,7 +29,6 @@ struct RunView {
   double fraction = 0;            // of the job's samples
   double data_epochs = 0;
   int64_t total_data_epochs = 0;
-  int64_t samples = 0;
   double samples_per_second = 0;
   std::optional<double> loss;
   std::optional<double> accuracy;  // latest evaluation, a fraction

@@ -34,10 +34,6 @@ void Controller::Enqueue(const Request& request) {
   probe_->OnAdded(queue_.waiting());
 }
 
-void Controller::EnqueueAfter(const Request& request, Duration delay) {
-  queue_.AddAfter(request, delay);
-}
-
 void Controller::Start() {
   GRAPEVINE_CHECK(threads_.empty());
   for (int i = 0; i < options_.threads; ++i) threads_.emplace_back([this] { Work(); });

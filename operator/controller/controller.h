@@ -29,7 +29,6 @@ class Controller {
   ~Controller();
 
   void Enqueue(const Request& request);
-  void EnqueueAfter(const Request& request, Duration delay);
 
   void Start();
   // Lets what waits and what runs come to an end, then returns. Later additions are ignored.

@@ -55,14 +55,11 @@ std::string_view StageName(Stage stage) {
   return "";
 }
 
-void Accounts::Admit(MemberId id, const std::string& pod, const std::string& address,
-                     double copy_seconds, Time now) {
+void Accounts::Admit(MemberId id, const std::string& pod, double copy_seconds) {
   MemberStats& stats = accounts_[id].stats;
   stats.id = id;
   stats.pod = pod;
-  stats.address = address;
   stats.alive = true;
-  stats.since = now;
   stats.copy_seconds = copy_seconds;
   stats.loss = std::numeric_limits<double>::quiet_NaN();
   ++joined_;
@@ -84,7 +81,6 @@ void Accounts::Report(MemberId id, const v1::Report& report) {
   stats.exchanges = report.seen_exchanges();
   stats.bytes_sent = report.bytes_sent();
   stats.bytes_received = report.bytes_received();
-  stats.view_epoch = report.view_epoch();
   const ExchangeTotals totals = ToTotals(report);
   exchanges_completed_ += totals.completed - it->second.exchanges.completed;
   it->second.exchanges = totals;

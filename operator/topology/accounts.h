@@ -14,8 +14,7 @@ namespace grapevine::topology {
 // Thread-compatible.
 class Accounts {
  public:
-  void Admit(MemberId id, const std::string& pod, const std::string& address, double copy_seconds,
-             Time now);
+  void Admit(MemberId id, const std::string& pod, double copy_seconds);
   // The last of a member's reports stands, also one that comes after it left.
   void Report(MemberId id, const v1::Report& report);
   void Leave(MemberId id, bool lost);

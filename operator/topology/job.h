@@ -105,7 +105,7 @@ class Job {
   void SetBack(const Directives& directives);
   void Publish(const Publication& publication, const Clock& clock);
   RosterChange Depart(const membership::Removal& removal, bool lost, Time now);
-  std::optional<RosterChange> Admit(MemberId id, Time now);
+  std::optional<RosterChange> Admit(MemberId id);
   void Erase(MemberId id, Time now);
   void Assign(const membership::Assignment& assignment);
   void AddDonors(MemberId joiner, v1::Start& start) const;

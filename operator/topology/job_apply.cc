@@ -106,12 +106,12 @@ RosterChange Job::Depart(const membership::Removal& removal, bool lost, Time now
   return change;
 }
 
-std::optional<RosterChange> Job::Admit(MemberId id, Time now) {
+std::optional<RosterChange> Job::Admit(MemberId id) {
   Registrant* registrant = Find(id);
   if (registrant == nullptr || registrant->standing != Standing::kWaiting) return std::nullopt;
   registrant->standing = Standing::kMember;
   ++members_;
-  accounts_.Admit(id, registrant->rules.pod, registrant->address, registrant->copy_seconds, now);
+  accounts_.Admit(id, registrant->rules.pod, registrant->copy_seconds);
   const std::string how(membership::RoleName(registrant->rules.assigned));
   LogInfo("member {} of pod {} joined, by {}", id, registrant->rules.pod, how);
   return RosterChange{
@@ -129,7 +129,7 @@ void Job::Publish(const Publication& publication, const Clock& clock) {
     changes.push_back(Depart(removal, lost.contains(removal.id), now));
   }
   for (const graph::Member& member : graph_->members()) {
-    if (auto change = Admit(member.id, now)) changes.push_back(*std::move(change));
+    if (auto change = Admit(member.id)) changes.push_back(*std::move(change));
   }
   for (MemberId id : publication.changed) {
     if (Registrant* member = Find(id)) SendView(*member);

@@ -21,10 +21,8 @@ using api::MemberId;
 struct MemberStats {
   MemberId id = 0;
   std::string pod;
-  std::string address;
   graph::Side side = graph::Side::kActive;
   bool alive = false;  // in the roster now
-  Time since{};        // admitted
   int64_t steps = 0;
   int64_t samples = 0;
   double samples_per_second = 0;
@@ -36,7 +34,6 @@ struct MemberStats {
   int64_t exchanges = 0;       // completed ones, begun by either side
   int64_t bytes_sent = 0;
   int64_t bytes_received = 0;
-  uint64_t view_epoch = 0;  // of the view in force there
 };
 
 // Over all members ever admitted; each exchange is counted once, where it was begun.

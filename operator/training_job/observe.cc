@@ -54,14 +54,10 @@ WorkerPod::State StateOf(const api::ObjectMeta& metadata, const std::string& pha
   return phase == "Running" ? WorkerPod::State::kRunning : WorkerPod::State::kPending;
 }
 
-void ReadExit(const json& status, WorkerPod& pod) {
+std::string FinishedAt(const json& status) {
   const json& containers = Child(status, "containerStatuses");
-  if (!containers.is_array() || containers.empty()) return;
-  const json& terminated = Child(Child(containers[0], "state"), "terminated");
-  if (Child(terminated, "exitCode").is_number_integer()) {
-    pod.exit_code = Child(terminated, "exitCode").get<int32_t>();
-  }
-  pod.finished = Text(terminated, "finishedAt");
+  if (!containers.is_array() || containers.empty()) return "";
+  return Text(Child(Child(containers[0], "state"), "terminated"), "finishedAt");
 }
 
 }  // namespace
@@ -86,7 +82,7 @@ std::optional<WorkerPod> ReadWorkerPod(const json& object, const std::string& jo
       .created = metadata.creation_timestamp};
   auto hash = metadata.annotations.find(api::kTemplateHashAnnotation);
   if (hash != metadata.annotations.end()) pod.template_hash = hash->second;
-  ReadExit(status, pod);
+  pod.finished = FinishedAt(status);
   return pod;
 }
 

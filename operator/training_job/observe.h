@@ -37,8 +37,7 @@ struct WorkerPod {
   int64_t deletion_cost = 0;
   std::string created;  // RFC 3339
   std::string template_hash;
-  int32_t exit_code = 0;  // of the worker's container, once finished
-  std::string finished;   // RFC 3339; empty until then
+  std::string finished;  // RFC 3339; empty until then
 
   // Not finished and not being deleted.
   bool active() const { return state == State::kPending || state == State::kRunning; }

@@ -25,7 +25,7 @@ JobStats StatsOf(const Accounts& accounts) {
 
 TEST(Accounts, CountsWhoJoinedLeftAndWasLost) {
   Accounts accounts;
-  for (MemberId id = 1; id <= 4; ++id) accounts.Admit(id, "pod", "address", 0, Time{});
+  for (MemberId id = 1; id <= 4; ++id) accounts.Admit(id, "pod", 0);
   accounts.Leave(1, /*lost=*/true);
   accounts.Leave(2, /*lost=*/false);
   const JobStats stats = StatsOf(accounts);
@@ -39,8 +39,8 @@ TEST(Accounts, CountsWhoJoinedLeftAndWasLost) {
 
 TEST(Accounts, LatestReportReplacesTheOneBefore) {
   Accounts accounts;
-  accounts.Admit(1, "a", "", 0, Time{});
-  accounts.Admit(2, "b", "", 0, Time{});
+  accounts.Admit(1, "a", 0);
+  accounts.Admit(2, "b", 0);
   accounts.Report(1, ReportOf(10, 5, 1));
   accounts.Report(1, ReportOf(20, 7, 1));
   accounts.Report(2, ReportOf(3, 2, 1));
@@ -52,7 +52,7 @@ TEST(Accounts, LatestReportReplacesTheOneBefore) {
 
 TEST(Accounts, KeepsWhatADepartedMemberDid) {
   Accounts accounts;
-  accounts.Admit(1, "a", "", 0, Time{});
+  accounts.Admit(1, "a", 0);
   accounts.Report(1, ReportOf(10, 5, 1));
   accounts.Leave(1, /*lost=*/true);
   accounts.Report(1, ReportOf(11, 6, 1));  // it was on its way
@@ -63,7 +63,7 @@ TEST(Accounts, CountsThatNobodyCanHaveReachedAreCutToWhatCanBeSummed) {
   constexpr int64_t kMost = std::numeric_limits<int64_t>::max();
   Accounts accounts;
   for (MemberId id = 1; id <= 3; ++id) {
-    accounts.Admit(id, "pod", "", 0, Time{});
+    accounts.Admit(id, "pod", 0);
     v1::Report report = ReportOf(1, kMost, 1);
     report.mutable_exchanges()->set_torn(kMost);
     report.add_exchange_seconds_buckets(std::numeric_limits<uint64_t>::max());
@@ -83,8 +83,8 @@ TEST(Accounts, CountsThatNobodyCanHaveReachedAreCutToWhatCanBeSummed) {
 TEST(Accounts, ConsensusDistanceFollowsFromPairDistances) {
   Accounts accounts;
   EXPECT_FALSE(accounts.ConsensusDistance().has_value());
-  accounts.Admit(1, "a", "", 0, Time{});
-  accounts.Admit(2, "b", "", 0, Time{});
+  accounts.Admit(1, "a", 0);
+  accounts.Admit(2, "b", 0);
   accounts.Report(1, ReportOf(1, 1, 2));
   accounts.Report(2, ReportOf(1, 1, 2));
   // Two models 2 apart are each 1 from their mean.
