@@ -80,7 +80,7 @@ TEST(Run, AnEventThatNeverCameDueIsListedAndMakesExitOne) {
 }
 
 TEST(Run, InterruptOnceStopsInOrderAndResumeGoesOn) {
-  const int epochs = Short() ? 200 : 1000;
+  const int epochs = Short() ? 200 : 400;
   RunProcess run(Digits(2, epochs));
   ASSERT_TRUE(run.WaitForOutput("at data epoch")) << run.Output();
   run.Signal(SIGINT);
