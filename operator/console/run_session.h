@@ -47,7 +47,7 @@ class RunSession {
 
   // The job has Succeeded, Failed or was stopped.
   bool over() const;
-  // 0 Succeeded with every event fired; 1 otherwise; 2 InvalidDataset; 130 Stopped.
+  // 0 Succeeded with every event fired; 1 otherwise; 2 bad input that a worker found; 130 Stopped.
   int ExitStatus() const;
 
   RunView View(Time now) const;
