@@ -154,15 +154,16 @@ TEST_P(EveryModelTest, OverfitsAFewSamples) {
   std::vector<float> momentum(trial.weights.size());
   const size_t trained = trial.model->layout().trained_size;
   StepResult result;
-  for (int step = 0; step < 60; ++step) {
+  bool fits = false;
+  for (int step = 0; step < 60 && !fits; ++step) {
     trial.model->LoadWeights(trial.weights);
     result = trial.Step(trial.options.batch_size);
+    fits = result.loss < 0.1 && result.correct == trial.options.batch_size;
     optimizer::SgdUpdate(std::span(trial.weights).first(trained),
                          std::span(momentum).first(trained), trial.gradient,
                          {.learning_rate = 0.005f, .momentum = 0.9f}, 0);
   }
-  EXPECT_LT(result.loss, 0.1);
-  EXPECT_EQ(result.correct, trial.options.batch_size);
+  EXPECT_TRUE(fits) << "loss " << result.loss << ", " << result.correct << " correct";
 }
 
 INSTANTIATE_TEST_SUITE_P(All, EveryModelTest, testing::Values(kMlp, kLenet5, kResnet20),
