@@ -184,6 +184,9 @@ struct BadInput {
   const char* name;
   std::vector<std::string> arguments;
   std::vector<std::string> said;
+
+  // Instead of the bytes, in the names of the tests.
+  friend void PrintTo(const BadInput& input, std::ostream* out) { *out << input.name; }
 };
 
 class BadInputTest : public ::testing::TestWithParam<BadInput> {};
