@@ -97,28 +97,33 @@ TEST(LeaseQueue, ALeaverReturnsEveryLeaseThatIsNotFinished) {
   EXPECT_EQ(queue.Progress(), (std::vector<LeaseProgress>{{1, 1}, {2, 2}, {3, 0}}));
 }
 
+// A lease of an id that is gone, with one batch under way and one prepared.
+struct GoneLease {
+  GoneLease() {
+    EXPECT_TRUE(queue.Add(1, {{0, 0, 4}}).ok());
+    under_way = *queue.Next();
+    EXPECT_TRUE(queue.Start(under_way));
+    prepared = *queue.Next();
+    queue.Clear();
+  }
+  LeaseQueue queue{TenBatches()};
+  Draw under_way, prepared;
+};
+
 TEST(LeaseQueue, LeasesOfAGoneIdAreDroppedWithWhatWasPreparedOfThem) {
-  LeaseQueue queue(TenBatches());
-  ASSERT_TRUE(queue.Add(1, {{0, 0, 4}}).ok());
-  const Draw under_way = *queue.Next();
-  ASSERT_TRUE(queue.Start(under_way));
-  const Draw prepared = *queue.Next();
-  queue.Clear();
-  EXPECT_FALSE(queue.Start(prepared));
-  queue.Done(under_way);
+  GoneLease gone;
+  LeaseQueue& queue = gone.queue;
+  EXPECT_FALSE(queue.Start(gone.prepared));
+  queue.Done(gone.under_way);
   EXPECT_TRUE(queue.Progress().empty());
 }
 
 TEST(LeaseQueue, WhatWasPreparedOfAGoneIdIsNoneOfANewLeaseOfTheSameId) {
-  LeaseQueue queue(TenBatches());
-  ASSERT_TRUE(queue.Add(1, {{0, 0, 4}}).ok());
-  const Draw under_way = *queue.Next();
-  ASSERT_TRUE(queue.Start(under_way));
-  const Draw prepared = *queue.Next();
-  queue.Clear();
+  GoneLease gone;
+  LeaseQueue& queue = gone.queue;
   ASSERT_TRUE(queue.Add(1, {{0, 6, 10}}).ok());
-  EXPECT_FALSE(queue.Start(prepared));
-  queue.Done(under_way);
+  EXPECT_FALSE(queue.Start(gone.prepared));
+  queue.Done(gone.under_way);
   EXPECT_EQ(queue.unstarted(), 4);
   EXPECT_EQ(queue.Progress(), (std::vector<LeaseProgress>{{1, 0}}));
   const Draw next = *queue.Next();
