@@ -3,7 +3,6 @@
 #include <map>
 
 #include "fmt/format.h"
-#include "operator/base/metrics_exposer.h"
 #include "operator/metrics/job_collector.h"
 #include "operator/metrics/process_collector.h"
 #include "prometheus/counter.h"
@@ -29,9 +28,8 @@ const std::map<Outcome, std::string> kResults = {{Outcome::kSuccess, "success"},
 
 }  // namespace
 
-class OperatorMetrics::Server {
- public:
-  explicit Server(const OperatorMetricsOptions& options)
+struct OperatorMetrics::Series {
+  explicit Series(const OperatorMetricsOptions& options)
       : registry(std::make_shared<prometheus::Registry>()),
         jobs(std::make_shared<JobCollector>(options.jobs)),
         process(std::make_shared<ProcessCollector>()) {
@@ -75,7 +73,6 @@ class OperatorMetrics::Server {
   prometheus::Counter* terminal_errors;
   prometheus::Gauge* active;
   std::map<std::string, prometheus::Counter*> totals;  // by result
-  std::unique_ptr<MetricsExposer> exposer;             // of all these; ends first
 
  private:
   prometheus::Counter& Counter(const char* name, const char* help,
@@ -93,42 +90,42 @@ class OperatorMetrics::Server {
   }
 };
 
-absl::StatusOr<std::unique_ptr<OperatorMetrics>> OperatorMetrics::Serve(
-    const OperatorMetricsOptions& options) {
-  auto server = std::make_unique<Server>(options);
-  auto exposer =
-      MetricsExposer::Serve(options.address, {server->registry, server->jobs, server->process});
-  if (!exposer.ok()) return exposer.status();
-  server->exposer = *std::move(exposer);
-  return std::unique_ptr<OperatorMetrics>(new OperatorMetrics(std::move(server)));
-}
-
-OperatorMetrics::OperatorMetrics(std::unique_ptr<Server> server) : server_(std::move(server)) {}
+OperatorMetrics::OperatorMetrics(const OperatorMetricsOptions& options)
+    : series_(std::make_unique<Series>(options)) {}
 OperatorMetrics::~OperatorMetrics() = default;
 
-int OperatorMetrics::port() const { return server_->exposer->port(); }
+absl::Status OperatorMetrics::Serve(const std::string& address) {
+  auto exposer =
+      MetricsExposer::Serve(address, {series_->registry, series_->jobs, series_->process});
+  if (exposer.ok()) exposer_ = *std::move(exposer);
+  return exposer.status();
+}
+
+void OperatorMetrics::StopServing() { exposer_.reset(); }
+
+int OperatorMetrics::port() const { return exposer_->port(); }
 
 void OperatorMetrics::OnAdded(size_t waiting) {
-  server_->adds->Increment();
-  server_->depth->Set(static_cast<double>(waiting));
+  series_->adds->Increment();
+  series_->depth->Set(static_cast<double>(waiting));
 }
 
 void OperatorMetrics::OnReconcileStarted(Duration waited, size_t waiting) {
-  server_->depth->Set(static_cast<double>(waiting));
-  server_->waited->Observe(ToSeconds(waited));
-  server_->active->Increment();
+  series_->depth->Set(static_cast<double>(waiting));
+  series_->waited->Observe(ToSeconds(waited));
+  series_->active->Increment();
 }
 
 void OperatorMetrics::OnReconciled(Outcome outcome, Duration took) {
-  server_->active->Decrement();
-  server_->worked->Observe(ToSeconds(took));
-  server_->took->Observe(ToSeconds(took));
-  server_->totals.at(kResults.at(outcome))->Increment();
-  if (outcome == Outcome::kError) server_->retries->Increment();
+  series_->active->Decrement();
+  series_->worked->Observe(ToSeconds(took));
+  series_->took->Observe(ToSeconds(took));
+  series_->totals.at(kResults.at(outcome))->Increment();
+  if (outcome == Outcome::kError) series_->retries->Increment();
   if (outcome == Outcome::kError || outcome == Outcome::kTerminalError) {
-    server_->errors->Increment();
+    series_->errors->Increment();
   }
-  if (outcome == Outcome::kTerminalError) server_->terminal_errors->Increment();
+  if (outcome == Outcome::kTerminalError) series_->terminal_errors->Increment();
 }
 
 }  // namespace grapevine::metrics

@@ -5,7 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "absl/status/statusor.h"
+#include "absl/status/status.h"
+#include "operator/base/metrics_exposer.h"
 #include "operator/controller/probe.h"
 #include "operator/topology/job_stats.h"
 
@@ -21,33 +22,35 @@ struct JobSample {
 };
 
 struct OperatorMetricsOptions {
-  std::string address = "127.0.0.1:0";  // host:port; port 0 takes a free one
   std::string controller = "trainingjob";
   int threads = 1;                               // of the controller
   std::function<std::vector<JobSample>()> jobs;  // called on a thread of the server
 };
 
-// Serves the operator's metrics at http://<address>/metrics: the controller's under the names that
-// stock dashboards know, and the jobs' (labels namespace and name), which are read at each scrape
-// and so are gone with their job. Thread-safe.
+// The operator's metrics: the controller's under the names that stock dashboards know, and the
+// jobs' (labels namespace and name), which are read at each scrape and so are gone with their job.
+// Thread-safe; Serve, port and StopServing belong to one thread.
 class OperatorMetrics final : public controller::Probe {
  public:
-  // Unavailable when the port is taken.
-  static absl::StatusOr<std::unique_ptr<OperatorMetrics>> Serve(
-      const OperatorMetricsOptions& options);
+  explicit OperatorMetrics(const OperatorMetricsOptions& options);
   ~OperatorMetrics() override;
 
-  int port() const;
+  // At http://<address>/metrics until StopServing; host:port, port 0 takes a free one. Unavailable
+  // when the port is taken, InvalidArgument for another form.
+  absl::Status Serve(const std::string& address);
+  void StopServing();
+
+  int port() const;  // REQUIRES: Serve has succeeded
 
   void OnAdded(size_t waiting) override;
   void OnReconcileStarted(Duration waited, size_t waiting) override;
   void OnReconciled(Outcome outcome, Duration took) override;
 
  private:
-  class Server;
-  explicit OperatorMetrics(std::unique_ptr<Server> server);
+  struct Series;
 
-  std::unique_ptr<Server> server_;
+  const std::unique_ptr<Series> series_;
+  std::unique_ptr<MetricsExposer> exposer_;
 };
 
 }  // namespace grapevine::metrics

@@ -17,7 +17,7 @@ struct Room {
 
 const std::vector<Room>& Rooms() {
   static const std::vector<Room> rooms{
-      {"operator", 4, {}},
+      {"operator", 4, {"operator/assembly"}},
       {"operator/base", 0, {}},
       {"operator/api", 0, {"operator/base"}},
       {"operator/graph", 1, {}},
@@ -30,6 +30,7 @@ const std::vector<Room>& Rooms() {
       {"operator/grpc", 3, {}},
       {"operator/console", 3, {}},
       {"operator/metrics", 3, {}},
+      {"operator/assembly", 4, {}},
       {"worker", 4, {}},
       {"worker/gossip", 1, {}},
       {"worker/gossip/driver", 2, {"worker/gossip/chunk_pool", "worker/store", "worker/transport"}},

@@ -16,9 +16,11 @@ constexpr char kQueue[] = "{controller=\"trainingjob\",name=\"trainingjob\"}";
 constexpr char kController[] = "{controller=\"trainingjob\"}";
 
 std::unique_ptr<OperatorMetrics> Serve(std::function<std::vector<JobSample>()> jobs) {
-  auto metrics = OperatorMetrics::Serve({.threads = 3, .jobs = std::move(jobs)});
-  EXPECT_TRUE(metrics.ok()) << metrics.status();
-  return *std::move(metrics);
+  auto metrics = std::make_unique<OperatorMetrics>(
+      OperatorMetricsOptions{.threads = 3, .jobs = std::move(jobs)});
+  const absl::Status served = metrics->Serve("127.0.0.1:0");
+  EXPECT_TRUE(served.ok()) << served;
+  return metrics;
 }
 
 TEST(OperatorMetrics, EverySeriesOfTheControllerIsThereAtZeroFromTheStart) {
@@ -96,25 +98,24 @@ TEST(OperatorMetrics, AJobsSeriesComeAndGoWithIt) {
 TEST(OperatorMetrics, APortThatIsTakenIsSaidSo) {
   const auto first = Serve([] { return std::vector<JobSample>(); });
   const std::string address = fmt::format("127.0.0.1:{}", first->port());
-  const auto second =
-      OperatorMetrics::Serve({.address = address, .jobs = [] { return std::vector<JobSample>(); }});
-  EXPECT_EQ(second.status().code(), absl::StatusCode::kUnavailable);
-  EXPECT_THAT(std::string(second.status().message()), HasSubstr(address));
+  OperatorMetrics second({.jobs = [] { return std::vector<JobSample>(); }});
+  const absl::Status served = second.Serve(address);
+  EXPECT_EQ(served.code(), absl::StatusCode::kUnavailable);
+  EXPECT_THAT(std::string(served.message()), HasSubstr(address));
 }
 
 TEST(OperatorMetrics, APortAloneIsNoAddress) {
-  const auto metrics =
-      OperatorMetrics::Serve({.address = "8080", .jobs = [] { return std::vector<JobSample>(); }});
-  EXPECT_EQ(metrics.status().code(), absl::StatusCode::kInvalidArgument);
+  OperatorMetrics metrics({.jobs = [] { return std::vector<JobSample>(); }});
+  EXPECT_EQ(metrics.Serve("8080").code(), absl::StatusCode::kInvalidArgument);
 }
 
 TEST(OperatorMetrics, EndsAtOnceWhereverItIsServed) {
   for (const char* address : {"127.0.0.1:0", "127.0.0.2:0", "0.0.0.0:0", "localhost:0"}) {
-    auto metrics = OperatorMetrics::Serve(
-        {.address = address, .jobs = [] { return std::vector<JobSample>(); }});
-    ASSERT_TRUE(metrics.ok()) << metrics.status();
+    OperatorMetrics metrics({.jobs = [] { return std::vector<JobSample>(); }});
+    const absl::Status served = metrics.Serve(address);
+    ASSERT_TRUE(served.ok()) << served;
     const Time begun = RealClock().Now();
-    metrics->reset();
+    metrics.StopServing();
     EXPECT_LT(RealClock().Now() - begun, 1s) << address;
   }
 }

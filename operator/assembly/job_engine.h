@@ -1,0 +1,72 @@
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "operator/base/clock.h"
+#include "operator/base/supervisor.h"
+#include "operator/controller/api_client.h"
+#include "operator/controller/controller.h"
+#include "operator/controller/informer.h"
+#include "operator/controller/probe.h"
+#include "operator/grpc/topology_service.h"
+#include "operator/metrics/operator_metrics.h"
+#include "operator/topology/hub.h"
+#include "operator/training_job/training_job_reconciler.h"
+
+namespace grapevine::assembly {
+
+struct JobEngineOptions {
+  std::string name_space;                       // whose jobs; empty: all
+  std::string topology_listen = "127.0.0.1:0";  // host:port of the workers' streams; 0: a free one
+  // host:port by which pods reach it; empty: where it listens.
+  std::string topology_address;
+  int threads = 1;            // that reconcile
+  Duration sync_limit = 10s;  // for the first lists
+};
+
+// Whatever runs the TrainingJobs of one API server: the hub and its port, the caches, the
+// reconciler and its queue. `grapevine run` and `grapevine operator` differ in the client that they
+// give it and in what they add around it. Thread-safe; its parts belong to a Supervisor.
+class JobEngine {
+ public:
+  // All three must outlive it.
+  JobEngine(controller::ApiClient* client, const Clock* clock, controller::Probe* probe,
+            JobEngineOptions options);
+
+  // In the order of their start, the reason on each.
+  std::vector<Part> Parts();
+
+  // From outside; the caches enqueue what changes by themselves.
+  void Enqueue(const controller::Request& job);
+
+  topology::JobStats Stats(const controller::Request& job) const;
+  // Of each job in the cache, for metrics.
+  std::vector<metrics::JobSample> Sample() const;
+
+ private:
+  absl::Status Listen();
+  absl::Status StartCaches();
+  void StartController();
+  void StopController();
+  void Tick(const std::stop_token& stop);
+
+  controller::ApiClient* const client_;
+  const Clock* const clock_;
+  controller::Probe* const probe_;
+  const JobEngineOptions options_;
+  topology::Hub hub_;
+  controller::Informer jobs_;
+  controller::Informer pods_;
+  controller::Informer graphs_;
+  std::unique_ptr<grpc_service::TopologyServer> topology_;
+  std::unique_ptr<training_job::TrainingJobReconciler> reconciler_;
+  std::unique_ptr<controller::Controller> controller_;
+  std::atomic<controller::Controller*> queue_ = nullptr;  // while it takes names
+  std::jthread ticker_;
+};
+
+}  // namespace grapevine::assembly
