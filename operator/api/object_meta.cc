@@ -40,6 +40,14 @@ std::string FormatWallTime(WallTime time) {
                                                   std::chrono::floor<std::chrono::seconds>(time))));
 }
 
+std::string FormatMicroTime(WallTime time) {
+  const auto second = std::chrono::floor<std::chrono::seconds>(time);
+  const auto rest = std::chrono::floor<std::chrono::microseconds>(time - second);
+  std::string text = FormatWallTime(second);
+  text.pop_back();
+  return fmt::format("{}.{:06}Z", text, rest.count());
+}
+
 std::optional<WallTime> ParseWallTime(std::string_view text) {
   constexpr std::string_view kForm = "dddd-dd-ddTdd:dd:dd";
   if (text.size() < kForm.size() + 1 || text.size() > kForm.size() + 11 || !text.ends_with('Z')) {

@@ -16,6 +16,8 @@ using WallTime = std::chrono::system_clock::time_point;
 
 // RFC 3339 in UTC with whole seconds, as Kubernetes writes times: 2024-05-01T09:30:00Z.
 std::string FormatWallTime(WallTime time);
+// The same with six digits of a second, as leases and events want it: 2024-05-01T09:30:00.000000Z.
+std::string FormatMicroTime(WallTime time);
 // nullopt unless `text` has exactly the form above; a fraction of a second is accepted and dropped.
 std::optional<WallTime> ParseWallTime(std::string_view text);
 

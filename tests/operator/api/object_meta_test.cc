@@ -18,6 +18,13 @@ TEST(WallTimeTest, IsWrittenAsKubernetesWritesIt) {
             "2024-05-01T09:30:00Z");
 }
 
+TEST(WallTimeTest, HasSixDigitsOfASecondWhereLeasesAndEventsWantThem) {
+  EXPECT_EQ(FormatMicroTime(At(1714555800)), "2024-05-01T09:30:00.000000Z");
+  EXPECT_EQ(FormatMicroTime(At(1714555800) + std::chrono::microseconds(1203)),
+            "2024-05-01T09:30:00.001203Z");
+  EXPECT_EQ(FormatMicroTime(At(0) - std::chrono::microseconds(1)), "1969-12-31T23:59:59.999999Z");
+}
+
 TEST(WallTimeTest, ReadsBackWhatItWrote) {
   std::mt19937_64 rng(3);
   std::uniform_int_distribution<int64_t> any(-2'000'000'000, 8'000'000'000);
