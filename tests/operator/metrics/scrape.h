@@ -10,15 +10,15 @@
 
 namespace grapevine::metrics {
 
-// What http://127.0.0.1:<port>/metrics answers, headers too.
-inline std::string Scrape(int port) {
+// What http://127.0.0.1:<port><path> answers, headers too.
+inline std::string Scrape(int port, const std::string& path = "/metrics") {
   const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   sockaddr_in address{};
   address.sin_family = AF_INET;
   address.sin_port = htons(static_cast<uint16_t>(port));
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   EXPECT_EQ(connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address)), 0);
-  const std::string request = "GET /metrics HTTP/1.0\r\n\r\n";
+  const std::string request = "GET " + path + " HTTP/1.0\r\n\r\n";
   EXPECT_EQ(write(fd, request.data(), request.size()), static_cast<ssize_t>(request.size()));
   std::string answer;
   char piece[4096];
