@@ -54,6 +54,15 @@ function(grapevine_library name)
   endif()
 endfunction()
 
+function(grapevine_test_program name)
+  cmake_parse_arguments(PARSE_ARGV 1 ARG "" "" "SOURCES;DEPS")
+  add_executable(${name} ${ARG_SOURCES})
+  target_link_libraries(${name} PRIVATE ${ARG_DEPS} tests_main)
+  if(NOT "gRPC::grpc++" IN_LIST ARG_DEPS)  # it brings -pthread, for which the header does not count
+    target_precompile_headers(${name} REUSE_FROM tests_main)
+  endif()
+endfunction()
+
 # grapevine_test(operator_graph_test SOURCES graph_test.cc DEPS operator_graph LABELS slow)
 # One binary per folder of tests; ctest runs each case as a test of its own, in parallel.
 # Its sources are compiled for quick building, while what they test is optimised, and with tests_main's
@@ -63,11 +72,17 @@ function(grapevine_test name)
   if(NOT ARG_TIMEOUT)
     set(ARG_TIMEOUT 120)
   endif()
-  add_executable(${name} ${ARG_SOURCES})
-  target_link_libraries(${name} PRIVATE ${ARG_DEPS} tests_main)
-  if(NOT "gRPC::grpc++" IN_LIST ARG_DEPS)  # it brings -pthread, for which the header does not count
-    target_precompile_headers(${name} REUSE_FROM tests_main)
-  endif()
+  grapevine_test_program(${name} SOURCES ${ARG_SOURCES} DEPS ${ARG_DEPS})
   gtest_discover_tests(${name} DISCOVERY_TIMEOUT 60
     PROPERTIES TIMEOUT ${ARG_TIMEOUT} LABELS "${ARG_LABELS}")
+endfunction()
+
+# The same for tests that share a Kubernetes control plane: starting one takes seconds, so the whole program is
+# one test of ctest's, skipped where there is none to start.
+function(grapevine_cluster_test name)
+  cmake_parse_arguments(PARSE_ARGV 1 ARG "" "" "SOURCES;DEPS")
+  grapevine_test_program(${name} SOURCES ${ARG_SOURCES} DEPS tests_cluster ${ARG_DEPS})
+  add_test(NAME ${name} COMMAND ${name})
+  set_tests_properties(${name} PROPERTIES TIMEOUT 300 LABELS cluster RESOURCE_LOCK control_plane
+    SKIP_REGULAR_EXPRESSION "no Kubernetes programs: ./dev tools")
 endfunction()

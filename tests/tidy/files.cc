@@ -16,8 +16,9 @@ bool IsProduct(std::string_view path) {
 bool Names(const SourceTree& tree, const std::string& cmake, const std::string& word) {
   const auto file = tree.find(cmake);
   if (file == tree.end()) return false;
-  for (const char* command : {"grapevine_library", "grapevine_test", "add_executable",
-                              "add_library", "target_sources", "add_subdirectory"}) {
+  for (const char* command :
+       {"grapevine_library", "grapevine_test", "grapevine_cluster_test", "add_executable",
+        "add_library", "target_sources", "add_subdirectory"}) {
     for (const auto& call : CallsOf(command, file->second)) {
       if (std::find(call.begin(), call.end(), word) != call.end()) return true;
     }
