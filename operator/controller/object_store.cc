@@ -23,6 +23,10 @@ std::string LabelOf(const json& object, const std::string& label) {
   return found != labels->end() && found->is_string() ? found->get<std::string>() : "";
 }
 
+Object Decode(const std::vector<uint8_t>& bytes) {
+  return std::make_shared<const json>(json::from_cbor(bytes));
+}
+
 }  // namespace
 
 Request KeyOf(const json& object) {
@@ -56,14 +60,14 @@ ObjectStore::ObjectStore(std::string indexed_label) : indexed_label_(std::move(i
 Object ObjectStore::Get(const Request& key) const {
   MutexLock lock(mutex_);
   const auto found = objects_.find(key);
-  return found == objects_.end() ? nullptr : found->second;
+  return found == objects_.end() ? nullptr : Decode(found->second);
 }
 
 std::vector<Object> ObjectStore::List() const {
   MutexLock lock(mutex_);
   std::vector<Object> result;
   result.reserve(objects_.size());
-  for (const auto& [key, object] : objects_) result.push_back(object);
+  for (const auto& [key, bytes] : objects_) result.push_back(Decode(bytes));
   return result;
 }
 
@@ -98,7 +102,7 @@ std::vector<ObjectChange> ObjectStore::Replace(std::vector<json> objects) {
   std::vector<ObjectChange> changes;
   MutexLock lock(mutex_);
   std::vector<Request> gone;
-  for (const auto& [key, object] : objects_) {
+  for (const auto& [key, bytes] : objects_) {
     if (!kept.contains(key)) gone.push_back(key);
   }
   for (const Request& key : gone) changes.push_back(EraseLocked(key));
@@ -112,20 +116,22 @@ std::vector<ObjectChange> ObjectStore::Replace(std::vector<json> objects) {
 }
 
 ObjectChange ObjectStore::PutLocked(json object) {
-  const Request key = KeyOf(object);
+  Request key = KeyOf(object);
   ObjectChange change = EraseLocked(key);
   change.now = std::make_shared<const json>(std::move(object));
-  IndexLocked(key, *change.now, true);
-  objects_[key] = change.now;
+  Bytes bytes = json::to_cbor(*change.now);
+  bytes.shrink_to_fit();
+  const auto placed = objects_.emplace(std::move(key), std::move(bytes)).first;
+  IndexLocked(placed->first, *change.now, true);
   return change;
 }
 
 ObjectChange ObjectStore::EraseLocked(const Request& key) {
   const auto found = objects_.find(key);
   if (found == objects_.end()) return {};
-  ObjectChange change{.before = std::move(found->second), .now = nullptr};
+  ObjectChange change{.before = Decode(found->second), .now = nullptr};
+  IndexLocked(found->first, *change.before, false);
   objects_.erase(found);
-  IndexLocked(key, *change.before, false);
   return change;
 }
 
@@ -133,11 +139,11 @@ void ObjectStore::IndexLocked(const Request& key, const json& object, bool add) 
   const auto change = [&](Index& index, const std::string& value) {
     if (value.empty()) return;
     if (add) {
-      index[value].insert(key);
+      index[value].insert(&key);
       return;
     }
     const auto entry = index.find(value);
-    entry->second.erase(key);
+    entry->second.erase(&key);
     if (entry->second.empty()) index.erase(entry);
   };
   change(by_owner_, ControllerUidOf(object));
@@ -148,7 +154,7 @@ std::vector<Object> ObjectStore::FoundLocked(const Index& index, const std::stri
   std::vector<Object> result;
   const auto found = index.find(value);
   if (found == index.end()) return result;
-  for (const Request& key : found->second) result.push_back(objects_.at(key));
+  for (const Request* key : found->second) result.push_back(Decode(objects_.at(*key)));
   return result;
 }
 

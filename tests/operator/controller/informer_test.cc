@@ -19,7 +19,8 @@ class InformerTest : public ::testing::Test {
     informer_.Subscribe([this](const ObjectChange& change) {
       const std::string name = KeyOf(change.now ? *change.now : *change.before).name;
       // What a subscriber is told is in the store already.
-      EXPECT_EQ(informer_.store().Get({"default", name}), change.now);
+      const Object stored = informer_.store().Get({"default", name});
+      EXPECT_EQ(stored ? *stored : nlohmann::json(), change.now ? *change.now : nlohmann::json());
       MutexLock lock(mutex_);
       notes_.push_back(std::string(!change.before ? "+" : !change.now ? "-" : "*") + name);
     });

@@ -123,18 +123,20 @@ TEST(ObjectStoreTest, IndexesAgreeWithAScanAfterRandomChanges) {
         store.Put(Pod(any("p", 12), any("o", 3), any("l", 3), any("", 3)));
     }
     for (const char* owner : {"o0", "o1", "o2"}) {
-      std::vector<Object> scanned;
+      std::vector<std::string> scanned;
       for (const Object& object : store.List()) {
-        if (ControllerUidOf(*object) == owner) scanned.push_back(object);
+        if (ControllerUidOf(*object) == owner) scanned.push_back(KeyOf(*object).name);
       }
-      ASSERT_EQ(store.OwnedBy(owner), scanned);
+      ASSERT_EQ(NamesOf(store.OwnedBy(owner)), scanned);
     }
     for (const char* label : {"l0", "l1", "l2"}) {
-      std::vector<Object> scanned;
+      std::vector<std::string> scanned;
       for (const Object& object : store.List()) {
-        if ((*object)["metadata"]["labels"]["job"] == label) scanned.push_back(object);
+        if ((*object)["metadata"]["labels"]["job"] == label) {
+          scanned.push_back(KeyOf(*object).name);
+        }
       }
-      ASSERT_EQ(store.WithLabel(label), scanned);
+      ASSERT_EQ(NamesOf(store.WithLabel(label)), scanned);
     }
   }
 }
