@@ -34,10 +34,20 @@ class Watch {
   virtual ~Watch() = default;
 };
 
+struct ListOptions {
+  std::string selector;  // labels, as in kubectl -l; empty for all
+  // Empty: the newest there is. "0": whatever the server has at hand, which may be old. Else:
+  // nothing older than it.
+  std::string resource_version;
+  // Applied to each item as soon as it is read, so that a long list is never in memory whole. Empty
+  // for none.
+  std::function<void(nlohmann::json&)> trim;
+};
+
 struct WatchOptions {
   std::string selector;  // labels, as in kubectl -l; empty for all
-  std::string
-      resource_version;  // events after it; empty for "from now, with what is there as ADDED"
+  // Events after it; empty: from now, with what is there as ADDED.
+  std::string resource_version;
 };
 
 struct DeleteOptions {
@@ -45,13 +55,13 @@ struct DeleteOptions {
   int grace_period_seconds = -1;  // -1: the object's own
 };
 
-// The seven verbs of the Kubernetes API on JSON objects, which carry apiVersion, kind and metadata.
+// The verbs of the Kubernetes API on JSON objects, which carry apiVersion, kind and metadata.
 // Implemented by operator/local (in memory, for `grapevine run` and tests) and by operator/kube.
 //
 // Errors by code, which decides what to do: NotFound; AlreadyExists (Create); Aborted (conflict:
 // read again); InvalidArgument (422: never try again); OutOfRange (410: list again); Unavailable
-// and DeadlineExceeded (try again later); ResourceExhausted (quota, 429); PermissionDenied.
-// Thread-safe.
+// and DeadlineExceeded (try again later); ResourceExhausted (quota, 429); PermissionDenied;
+// Unauthenticated. ApiErrorOf of api_error.h has the rest of what a server said. Thread-safe.
 class ApiClient {
  public:
   virtual ~ApiClient() = default;
@@ -60,13 +70,21 @@ class ApiClient {
                                              std::string_view name) = 0;
   // A List object: metadata.resourceVersion and items. Empty namespace: all of them.
   virtual absl::StatusOr<nlohmann::json> List(const Resource&, std::string_view name_space,
-                                              std::string_view selector) = 0;
+                                              const ListOptions& options) = 0;
   virtual absl::StatusOr<nlohmann::json> Create(const Resource&, const nlohmann::json& object) = 0;
   // Needs metadata.resourceVersion; writes everything but status.
   virtual absl::StatusOr<nlohmann::json> Update(const Resource&, const nlohmann::json& object) = 0;
   // The same for status alone.
   virtual absl::StatusOr<nlohmann::json> UpdateStatus(const Resource&,
                                                       const nlohmann::json& object) = 0;
+  // A JSON merge patch (RFC 7396) of everything but status. With metadata.uid or
+  // metadata.resourceVersion in it: Aborted when the object has another.
+  virtual absl::StatusOr<nlohmann::json> Patch(const Resource&, std::string_view name_space,
+                                               std::string_view name,
+                                               const nlohmann::json& patch) = 0;
+  // Server-side apply, with force: makes the object, or gives the fields named here these values
+  // and takes away those that an earlier Apply named and this one does not. Never status.
+  virtual absl::StatusOr<nlohmann::json> Apply(const Resource&, const nlohmann::json& object) = 0;
   // Graceful where the kind is (pods): deletionTimestamp first, gone when its owner says so.
   virtual absl::Status Delete(const Resource&, std::string_view name_space, std::string_view name,
                               const DeleteOptions& options) = 0;

@@ -16,9 +16,10 @@ Informer::Informer(ApiClient* client, const Clock* clock, InformerOptions option
               .name_space = std::move(options.name_space),
               .selector = std::move(options.selector),
               .seed = options.seed,
+              .trim = std::move(options.trim),
               .on_listed =
                   [this](std::vector<nlohmann::json> objects) { OnListed(std::move(objects)); },
-              .on_event = [this](const WatchEvent& event) { OnEvent(event); }})) {}
+              .on_event = [this](WatchEvent event) { OnEvent(std::move(event)); }})) {}
 
 Informer::~Informer() { Stop(); }
 
@@ -54,13 +55,13 @@ void Informer::OnListed(std::vector<nlohmann::json> objects) {
   synced_changed_.NotifyAll();
 }
 
-void Informer::OnEvent(const WatchEvent& event) {
+void Informer::OnEvent(WatchEvent event) {
   if (event.type == WatchEvent::Type::kDeleted) {
     const ObjectChange change = store_.Erase(KeyOf(event.object));
     if (change.before != nullptr) Tell(change);
     return;
   }
-  Tell(store_.Put(event.object));
+  Tell(store_.Put(std::move(event.object)));
 }
 
 void Informer::Tell(const ObjectChange& change) {

@@ -22,7 +22,10 @@ struct InformerOptions {
   std::string name_space;     // empty: all
   std::string selector;       // labels; empty: all
   std::string indexed_label;  // see ObjectStore
-  uint64_t seed = 1;          // of the jitter between attempts
+  // Takes off each object what nobody reads, before it is kept. Must leave metadata's namespace,
+  // name, uid, resourceVersion, ownerReferences and the indexed label. Empty for none.
+  std::function<void(nlohmann::json&)> trim;
+  uint64_t seed = 1;  // of the jitter between attempts
 };
 
 // A live copy of one resource: an ObjectStore kept up to date by list and watch, and the news of
@@ -52,7 +55,7 @@ class Informer {
 
  private:
   void OnListed(std::vector<nlohmann::json> objects);
-  void OnEvent(const WatchEvent& event);
+  void OnEvent(WatchEvent event);
   void Tell(const ObjectChange& change);
 
   ObjectStore store_;

@@ -1,9 +1,11 @@
 #include "operator/controller/list_watch_state.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "operator/base/backoff.h"
 #include "operator/base/check.h"
+#include "operator/controller/api_error.h"
 #include "operator/controller/object_store.h"
 
 namespace grapevine::controller {
@@ -22,13 +24,25 @@ ListWatchState::Next ListWatchState::NextStep(Time now) const {
   return {must_list_ ? Step::kList : Step::kWatch};
 }
 
+std::string ListWatchState::list_version() const {
+  if (must_be_newest_) return "";
+  return resource_version_.empty() ? "0" : resource_version_;
+}
+
 void ListWatchState::OnListed(std::string resource_version) {
   must_list_ = false;
+  must_be_newest_ = false;
   fresh_list_ = true;
   resource_version_ = std::move(resource_version);
 }
 
-void ListWatchState::OnListFailed(Time now) { BackOff(now); }
+void ListWatchState::OnListFailed(const absl::Status& status, Time now) {
+  if (absl::IsOutOfRange(status) && !must_be_newest_) {
+    must_be_newest_ = true;
+    return;
+  }
+  BackOff(now, status);
+}
 
 void ListWatchState::OnWatchOpened(Time now) {
   watch_opened_ = now;
@@ -38,6 +52,7 @@ void ListWatchState::OnWatchOpened(Time now) {
 void ListWatchState::OnWatchRefused(const absl::Status& status, Time now) {
   if (status.code() == absl::StatusCode::kOutOfRange) {
     must_list_ = true;
+    must_be_newest_ = true;
     // A server that lists versions it has already dropped would otherwise be asked without end.
     if (fresh_list_) BackOff(now);
     return;
@@ -45,7 +60,7 @@ void ListWatchState::OnWatchRefused(const absl::Status& status, Time now) {
   must_list_ = status.code() != absl::StatusCode::kUnavailable &&
                status.code() != absl::StatusCode::kDeadlineExceeded &&
                status.code() != absl::StatusCode::kResourceExhausted;
-  BackOff(now);
+  BackOff(now, status);
 }
 
 void ListWatchState::OnEvent(const WatchEvent& event) {
@@ -70,9 +85,12 @@ void ListWatchState::OnWatchEnded(int code, Time now) {
   }
 }
 
-void ListWatchState::BackOff(Time now) {
+void ListWatchState::BackOff(Time now, const absl::Status& status) {
   if (failures_ > 0 && now - last_failure_ > kCalm) failures_ = 0;
   not_before_ = now + Backoff(kBackoff, failures_, rng_);
+  if (const auto error = ApiErrorOf(status); error && error->retry_after) {
+    not_before_ = std::max(not_before_, now + *error->retry_after);
+  }
   last_failure_ = not_before_;
   ++failures_;
 }

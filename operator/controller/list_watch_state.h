@@ -12,6 +12,9 @@ namespace grapevine::controller {
 
 // What to do next to keep a copy of a resource: list, watch from where the copy is, or wait. Pure:
 // it is told what happened and when. The rules are client-go's:
+//   - the first list may be old ("0"), later ones must be as new as what was seen, so that the copy
+//     never goes back in time; after 410 Gone or an answer that the version is too large, the next
+//     list asks for the newest there is, at once;
 //   - the watch starts from the version of the list, and moves on with each event that was applied;
 //   - a watch that ends in order is opened again from there, without another list;
 //   - 410 Gone: list again at once. 429 and 5xx: back off, then watch again. Other errors: back
@@ -32,10 +35,13 @@ class ListWatchState {
   explicit ListWatchState(uint64_t seed) : rng_(seed) {}
 
   Next NextStep(Time now) const;
+  // To watch from.
   const std::string& resource_version() const { return resource_version_; }
+  // To list at; see ListOptions.
+  std::string list_version() const;
 
   void OnListed(std::string resource_version);
-  void OnListFailed(Time now);
+  void OnListFailed(const absl::Status& status, Time now);
   void OnWatchOpened(Time now);
   void OnWatchRefused(const absl::Status& status, Time now);
   // After the event was applied to the copy. REQUIRES: not of type kError.
@@ -44,11 +50,12 @@ class ListWatchState {
   void OnWatchEnded(int code, Time now);
 
  private:
-  void BackOff(Time now);
+  void BackOff(Time now, const absl::Status& status = absl::OkStatus());
 
   std::mt19937_64 rng_;
   bool must_list_ = true;
-  bool fresh_list_ = false;  // no event since the last list
+  bool must_be_newest_ = false;  // the list
+  bool fresh_list_ = false;      // no event since the last list
   std::string resource_version_;
   int failures_ = 0;
   Time last_failure_{};

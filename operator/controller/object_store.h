@@ -36,8 +36,8 @@ struct ObjectChange {
 
 // The last seen state of one resource, by name, with indexes by the controlling owner's UID and by
 // the value of one label. Reads never touch the network and may be stale. Cost of a lookup:
-// logarithmic, plus decoding what it finds, some microseconds a pod: objects are held as CBOR, which
-// is a fifth of the size of a JSON tree. Thread-safe.
+// logarithmic, plus decoding what it finds, some microseconds a pod: objects are held as CBOR,
+// which is a fifth of the size of a JSON tree. Thread-safe.
 class ObjectStore {
  public:
   // `indexed_label`: the key of the label that WithLabel finds by; empty for none.

@@ -67,14 +67,18 @@ void Reflector::WaitUntil(Time deadline) {
 }
 
 void Reflector::List() {
-  absl::StatusOr<json> list =
-      client_->List(options_.resource, options_.name_space, options_.selector);
+  ListOptions options{.selector = options_.selector, .trim = options_.trim};
+  {
+    MutexLock lock(mutex_);
+    options.resource_version = state_.list_version();
+  }
+  absl::StatusOr<json> list = client_->List(options_.resource, options_.name_space, options);
   const auto items = list.ok() ? list->find("items") : json::iterator();
   if (!list.ok() || items == list->end() || !items->is_array()) {
     LogWarn("cannot list {}: {}", options_.resource.plural,
-            list.ok() ? "the answer has no items" : list.status().ToString());
+            list.ok() ? "the answer has no items" : std::string(list.status().message()));
     MutexLock lock(mutex_);
-    state_.OnListFailed(clock_->Now());
+    state_.OnListFailed(list.status(), clock_->Now());
     return;
   }
   std::string version = ResourceVersionOf(*list);
@@ -117,7 +121,11 @@ void Reflector::OnWatchEvent(const WatchEvent& event) {
     changed_.NotifyAll();
     return;
   }
-  if (event.type != WatchEvent::Type::kBookmark) options_.on_event(event);
+  if (event.type != WatchEvent::Type::kBookmark) {
+    WatchEvent trimmed = event;
+    if (options_.trim) options_.trim(trimmed.object);
+    options_.on_event(std::move(trimmed));
+  }
   MutexLock lock(mutex_);
   state_.OnEvent(event);
 }

@@ -19,8 +19,9 @@ struct ReflectorOptions {
   std::string name_space;
   std::string selector;
   uint64_t seed = 1;
+  std::function<void(nlohmann::json&)> trim;                   // see ListOptions; of events too
   std::function<void(std::vector<nlohmann::json>)> on_listed;  // all there is
-  std::function<void(const WatchEvent&)> on_event;             // neither kBookmark nor kError
+  std::function<void(WatchEvent)> on_event;                    // neither kBookmark nor kError
 };
 
 // Keeps a copy of one resource elsewhere up to date, on a thread of its own: lists, watches from

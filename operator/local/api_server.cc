@@ -75,6 +75,20 @@ std::string Named(const std::string& plural, const Request& key) {
   return fmt::format("{} \"{}/{}\"", plural, key.name_space, key.name);
 }
 
+// Takes off `object` what `before` has and `now` has not.
+void TakeAway(const json& before, const json& now, json& object) {
+  if (!before.is_object() || !object.is_object()) return;
+  for (const auto& [name, value] : before.items()) {
+    const auto place = object.find(name);
+    if (place == object.end()) continue;
+    if (!now.contains(name)) {
+      object.erase(place);
+    } else if (now[name].is_object()) {
+      TakeAway(value, now[name], *place);
+    }
+  }
+}
+
 json GoneStatus() {
   return {{"kind", "Status"},
           {"apiVersion", "v1"},
@@ -127,14 +141,16 @@ absl::StatusOr<json> ApiServer::Get(const Resource& resource, std::string_view n
 }
 
 absl::StatusOr<json> ApiServer::List(const Resource& resource, std::string_view name_space,
-                                     std::string_view selector) {
-  absl::StatusOr<LabelSelector> wanted = LabelSelector::Parse(selector);
+                                     const controller::ListOptions& options) {
+  absl::StatusOr<LabelSelector> wanted = LabelSelector::Parse(options.selector);
   if (!wanted.ok()) return wanted.status();
   MutexLock lock(mutex_);
   json items = json::array();
   for (const auto& [key, object] : collections_[{resource.group, resource.plural}]) {
     if (!name_space.empty() && key.name_space != name_space) continue;
-    if (wanted->Matches(*object)) items.push_back(*object);
+    if (!wanted->Matches(*object)) continue;
+    items.push_back(*object);
+    if (options.trim) options.trim(items.back());
   }
   return json{{"kind", "List"},
               {"apiVersion", "v1"},
@@ -176,8 +192,11 @@ absl::StatusOr<json> ApiServer::Update(const Resource& resource, const json& obj
   MutexLock lock(mutex_);
   absl::StatusOr<Object> found = FindToWriteLocked(collection, object);
   if (!found.ok()) return found.status();
-  const json& before = **found;
-  json now = object;
+  return ReplaceLocked(collection, *found, object);
+}
+
+json ApiServer::ReplaceLocked(const Collection& collection, const Object& found, json now) {
+  const json& before = *found;
   for (const char* server_own : {"uid", "generation", "creationTimestamp", "deletionTimestamp",
                                  "deletionGracePeriodSeconds", "resourceVersion", "namespace"}) {
     now["metadata"].erase(server_own);
@@ -208,6 +227,49 @@ absl::StatusOr<json> ApiServer::UpdateStatus(const Resource& resource, const jso
   now["status"] = At(object, "status");
   if (now == **found) return now;
   return *StoreLocked(collection, std::move(now));
+}
+
+absl::StatusOr<json> ApiServer::Patch(const Resource& resource, std::string_view name_space,
+                                      std::string_view name, const json& patch) {
+  const Collection collection{resource.group, resource.plural};
+  const Request key{std::string(name_space), std::string(name)};
+  MutexLock lock(mutex_);
+  absl::StatusOr<Object> found = FindLocked(collection, key);
+  if (!found.ok()) return found.status();
+  for (const char* precondition : {"uid", "resourceVersion"}) {
+    const json& wanted = MetadataAt(patch, precondition);
+    if (!wanted.is_null() && wanted != MetadataAt(**found, precondition)) {
+      return absl::AbortedError(fmt::format(
+          "{} has another {} than {}", Named(resource.plural, key), precondition, wanted.dump()));
+    }
+  }
+  json now = **found;
+  now.merge_patch(patch);
+  return ReplaceLocked(collection, *found, std::move(now));
+}
+
+absl::StatusOr<json> ApiServer::Apply(const Resource& resource, const json& object) {
+  const Collection collection{resource.group, resource.plural};
+  const Request key = KeyOf(object);
+  json intent = object;
+  intent.erase("status");
+  {
+    MutexLock lock(mutex_);
+    if (absl::StatusOr<Object> found = FindLocked(collection, key); found.ok()) {
+      json now = **found;
+      json& applied = applied_[UidOf(now)];
+      TakeAway(applied, intent, now);
+      now.merge_patch(intent);
+      applied = std::move(intent);
+      return ReplaceLocked(collection, *found, std::move(now));
+    }
+  }
+  absl::StatusOr<json> created = Create(resource, intent);
+  if (absl::IsAlreadyExists(created.status())) return Apply(resource, object);
+  if (!created.ok()) return created;
+  MutexLock lock(mutex_);
+  applied_[UidOf(*created)] = std::move(intent);
+  return created;
 }
 
 absl::Status ApiServer::Delete(const Resource& resource, std::string_view name_space,
@@ -314,6 +376,7 @@ void ApiServer::RemoveLocked(const Collection& collection, const Request& key) {
   auto entry = collections_[collection].extract(key);
   const Object before = entry.mapped();
   uids_.erase(UidOf(*before));
+  applied_.erase(UidOf(*before));
   json last = *before;
   last["metadata"]["resourceVersion"] = fmt::to_string(version_ + 1);
   RecordLocked({collection, before, nullptr, std::make_shared<const json>(std::move(last))});

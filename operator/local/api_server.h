@@ -39,7 +39,8 @@ struct ApiServerOptions {
 //     is deleted gracefully: deletionTimestamp first, gone by a Delete with a grace period of 0;
 //   - an object with finalizers stays, with a deletionTimestamp, until the last one is taken off;
 //   - what belongs to an object goes with it, or as soon as it is made for one that is gone.
-// Not kept: schemas, defaults, admission, patches, pages, bookmarks, set-based selectors.
+// Not kept: schemas, defaults, admission, pages, bookmarks, set-based selectors, and more than one
+// owner of fields: whoever calls Apply is the same one, and lists are one field.
 // A metadata.uid that is given to Create is kept, where a server would always draw one: so a job
 // can go on under its old one. Nothing outlives the server; its watches must be closed before it.
 // Thread-safe.
@@ -52,13 +53,18 @@ class ApiServer final : public controller::ApiClient {
                                      std::string_view name_space, std::string_view name) override;
   absl::StatusOr<nlohmann::json> List(const controller::Resource& resource,
                                       std::string_view name_space,
-                                      std::string_view selector) override;
+                                      const controller::ListOptions& options) override;
   absl::StatusOr<nlohmann::json> Create(const controller::Resource& resource,
                                         const nlohmann::json& object) override;
   absl::StatusOr<nlohmann::json> Update(const controller::Resource& resource,
                                         const nlohmann::json& object) override;
   absl::StatusOr<nlohmann::json> UpdateStatus(const controller::Resource& resource,
                                               const nlohmann::json& object) override;
+  absl::StatusOr<nlohmann::json> Patch(const controller::Resource& resource,
+                                       std::string_view name_space, std::string_view name,
+                                       const nlohmann::json& patch) override;
+  absl::StatusOr<nlohmann::json> Apply(const controller::Resource& resource,
+                                       const nlohmann::json& object) override;
   absl::Status Delete(const controller::Resource& resource, std::string_view name_space,
                       std::string_view name, const controller::DeleteOptions& options) override;
   absl::StatusOr<std::unique_ptr<controller::Watch>> OpenWatch(
@@ -102,6 +108,9 @@ class ApiServer final : public controller::ApiClient {
   bool IsOrphanLocked(const nlohmann::json& object) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Object StoreLocked(const Collection& collection, nlohmann::json object)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Everything but status; `found` is what is there.
+  nlohmann::json ReplaceLocked(const Collection& collection, const Object& found,
+                               nlohmann::json now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void RemoveLocked(const Collection& collection, const controller::Request& key)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void DeleteLocked(const Collection& collection, const controller::Request& key,
@@ -119,6 +128,8 @@ class ApiServer final : public controller::ApiClient {
   CondVar changed_;     // of work_ and stopped_
   CondVar call_ended_;  // of some watcher's in_call
   std::map<Collection, Objects> collections_ ABSL_GUARDED_BY(mutex_);
+  // What was applied last, by the object's UID.
+  std::map<std::string, nlohmann::json> applied_ ABSL_GUARDED_BY(mutex_);
   std::set<std::string> uids_ ABSL_GUARDED_BY(mutex_);  // of all objects
   std::deque<Change> history_ ABSL_GUARDED_BY(mutex_);  // versions forgotten_ + 1 ... version_
   uint64_t forgotten_ ABSL_GUARDED_BY(mutex_) = 0;

@@ -136,11 +136,64 @@ TEST_P(ApiClientSuite, ListSelectsByLabelAndNamespace) {
     ASSERT_TRUE(client_.Create(kJobs, Job(name, {{"tier", tier}})).ok());
   }
   ASSERT_TRUE(client_.Create(kJobs, Job("d")).ok());
-  EXPECT_THAT(NamesIn(*client_.List(kJobs, "default", "")), ElementsAre("a", "b", "c", "d"));
-  EXPECT_THAT(NamesIn(*client_.List(kJobs, "", "tier=x")), ElementsAre("a", "c"));
-  EXPECT_THAT(NamesIn(*client_.List(kJobs, "default", "tier!=x")), ElementsAre("b", "d"));
-  EXPECT_THAT(NamesIn(*client_.List(kJobs, "default", "!tier")), ElementsAre("d"));
-  EXPECT_THAT(NamesIn(*client_.List(kJobs, "other", "")), IsEmpty());
+  EXPECT_THAT(NamesIn(*client_.List(kJobs, "default", {})), ElementsAre("a", "b", "c", "d"));
+  EXPECT_THAT(NamesIn(*client_.List(kJobs, "", {.selector = "tier=x"})), ElementsAre("a", "c"));
+  EXPECT_THAT(NamesIn(*client_.List(kJobs, "default", {.selector = "tier!=x"})),
+              ElementsAre("b", "d"));
+  EXPECT_THAT(NamesIn(*client_.List(kJobs, "default", {.selector = "!tier"})), ElementsAre("d"));
+  EXPECT_THAT(NamesIn(*client_.List(kJobs, "other", {})), IsEmpty());
+}
+
+TEST_P(ApiClientSuite, AListIsTrimmedAsItIsRead) {
+  ASSERT_TRUE(client_.Create(kJobs, Job("a")).ok());
+  const auto list =
+      client_.List(kJobs, "default", {.trim = [](json& item) { item.erase("spec"); }});
+  ASSERT_TRUE(list.ok()) << list.status();
+  EXPECT_THAT(NamesIn(*list), ElementsAre("a"));
+  EXPECT_FALSE((*list)["items"][0].contains("spec"));
+  EXPECT_TRUE((*client_.Get(kJobs, "default", "a")).contains("spec"));
+}
+
+TEST_P(ApiClientSuite, APatchChangesWhatItNamesAndTakesAwayWhatItNulls) {
+  ASSERT_TRUE(client_.Create(kJobs, Job("a", {{"keep", "1"}, {"drop", "1"}})).ok());
+  const auto patched = client_.Patch(kJobs, "default", "a",
+                                     {{"metadata", {{"labels", {{"drop", nullptr}, {"new", "2"}}}}},
+                                      {"spec", {{"suspend", true}}}});
+  ASSERT_TRUE(patched.ok()) << patched.status();
+  EXPECT_EQ((*patched)["metadata"]["labels"], json({{"keep", "1"}, {"new", "2"}}));
+  EXPECT_EQ((*patched)["spec"]["suspend"], true);
+  EXPECT_EQ(*client_.Get(kJobs, "default", "a"), *patched);
+  ASSERT_CODE(client_.Patch(kJobs, "default", "b", {}).status(), kNotFound);
+}
+
+TEST_P(ApiClientSuite, APatchHoldsToTheUidAndTheVersionInIt) {
+  const json job = *client_.Create(kJobs, Job("a"));
+  const json change = {{"labels", {{"tier", "x"}}}};
+  for (const char* key : {"uid", "resourceVersion"}) {
+    json metadata = change;
+    metadata[key] = "1";
+    ASSERT_CODE(client_.Patch(kJobs, "default", "a", {{"metadata", metadata}}).status(), kAborted);
+    metadata[key] = job["metadata"][key];
+    const auto patched = client_.Patch(kJobs, "default", "a", {{"metadata", metadata}});
+    ASSERT_TRUE(patched.ok()) << key << patched.status();
+  }
+}
+
+TEST_P(ApiClientSuite, ApplyMakesWhatIsNotThereAndTakesAwayWhatItNamedBefore) {
+  json intent = Job("a", {{"mine", "1"}, {"passing", "1"}});
+  auto applied = client_.Apply(kJobs, intent);
+  ASSERT_TRUE(applied.ok()) << applied.status();
+  json touched = *applied;
+  touched["metadata"]["labels"]["theirs"] = "1";
+  ASSERT_TRUE(client_.Update(kJobs, touched).ok());
+
+  intent["metadata"]["labels"].erase("passing");
+  intent["metadata"]["labels"]["mine"] = "2";
+  applied = client_.Apply(kJobs, intent);
+  ASSERT_TRUE(applied.ok()) << applied.status();
+  EXPECT_EQ((*applied)["metadata"]["labels"], json({{"mine", "2"}, {"theirs", "1"}}));
+  const auto again = client_.Apply(kJobs, intent);
+  EXPECT_EQ(ResourceVersionOf(*again), ResourceVersionOf(*applied));
 }
 
 TEST_P(ApiClientSuite, DeleteHoldsToTheUidItWasGiven) {
@@ -185,7 +238,7 @@ TEST_P(ApiClientSuite, AWatchFromNowStartsWithWhatIsThere) {
 
 TEST_P(ApiClientSuite, AWatchFromAListMissesNothingAfterIt) {
   json a = *client_.Create(kJobs, Job("a"));
-  const json list = *client_.List(kJobs, "default", "");
+  const json list = *client_.List(kJobs, "default", {});
   a["spec"]["suspend"] = true;
   ASSERT_TRUE(client_.Update(kJobs, a).ok());
   ASSERT_TRUE(client_.Create(kJobs, Job("b")).ok());

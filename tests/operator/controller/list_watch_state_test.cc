@@ -1,6 +1,7 @@
 #include "operator/controller/list_watch_state.h"
 
 #include "gtest/gtest.h"
+#include "operator/controller/api_error.h"
 
 namespace grapevine::controller {
 namespace {
@@ -48,11 +49,14 @@ TEST_F(ListWatchStateTest, ListsThenWatchesFromThereThenFromTheLastEvent) {
 }
 
 TEST_F(ListWatchStateTest, ListsAgainAtOnceWhenTheHistoryIsGone) {
+  EXPECT_EQ(state_.list_version(), "0");
   ListAndOpen("7");
   state_.OnEvent(Event("9"));
+  EXPECT_EQ(state_.list_version(), "9");
   now_ += 300s;
   state_.OnWatchEnded(410, now_);
   EXPECT_EQ(Next(), Step::kList);
+  EXPECT_EQ(state_.list_version(), "");
   state_.OnListed("20");
   EXPECT_EQ(Next(), Step::kWatch);
   EXPECT_EQ(state_.resource_version(), "20");
@@ -116,25 +120,25 @@ TEST_F(ListWatchStateTest, ListsAgainAfterAnythingElse) {
 TEST_F(ListWatchStateTest, BacksOffLongerAndLongerButNotForEver) {
   Duration least = 800ms;
   for (int i = 0; i < 5; ++i, least *= 2) {
-    state_.OnListFailed(now_);
+    state_.OnListFailed(absl::UnavailableError(""), now_);
     const Duration waited = WaitedOut();
     EXPECT_GE(waited, least);
     EXPECT_LE(waited, 2 * least);
     EXPECT_EQ(Next(), Step::kList);
   }
   for (int i = 0; i < 20; ++i) {
-    state_.OnListFailed(now_);
+    state_.OnListFailed(absl::UnavailableError(""), now_);
     EXPECT_LE(WaitedOut(), 60s);
   }
 }
 
 TEST_F(ListWatchStateTest, StartsAnewAfterTwoCalmMinutes) {
   for (int i = 0; i < 6; ++i) {
-    state_.OnListFailed(now_);
+    state_.OnListFailed(absl::UnavailableError(""), now_);
     WaitedOut();
   }
   now_ += 121s;
-  state_.OnListFailed(now_);
+  state_.OnListFailed(absl::UnavailableError(""), now_);
   EXPECT_LE(WaitedOut(), 1600ms);
 }
 
@@ -142,6 +146,24 @@ TEST_F(ListWatchStateTest, IgnoresObjectsWithoutAVersion) {
   ListAndOpen("7");
   state_.OnEvent({WatchEvent::Type::kModified, json::object()});
   EXPECT_EQ(state_.resource_version(), "7");
+}
+
+TEST_F(ListWatchStateTest, AListOfAVersionThatIsTooLargeIsAskedForTheNewestAtOnceAndOnce) {
+  ListAndOpen("7");
+  state_.OnWatchRefused(absl::UnknownError(""), now_);
+  WaitedOut();
+  EXPECT_EQ(Next(), Step::kList);
+  EXPECT_EQ(state_.list_version(), "7");
+  state_.OnListFailed(absl::OutOfRangeError(""), now_);
+  EXPECT_EQ(Next(), Step::kList);
+  EXPECT_EQ(state_.list_version(), "");
+  state_.OnListFailed(absl::OutOfRangeError(""), now_);
+  EXPECT_EQ(Next(), Step::kWait);
+}
+
+TEST_F(ListWatchStateTest, WaitsAsLongAsTheServerAsksFor) {
+  state_.OnListFailed(ToStatus({.http_status = 429, .retry_after = 50s}), now_);
+  EXPECT_EQ(WaitedOut(), 50s);
 }
 
 }  // namespace

@@ -52,13 +52,19 @@ class ScriptedClient final : public ApiClient {
     while (opened_.size() < n) changed_.Wait(mutex_);
     return opened_[n - 1];
   }
+  // The versions that the lists asked for, in their order.
+  std::vector<std::string> listed_from() {
+    MutexLock lock(mutex_);
+    return listed_from_;
+  }
   int lists() {
     MutexLock lock(mutex_);
     return lists_;
   }
 
-  Answer List(const Resource&, std::string_view, std::string_view) override {
+  Answer List(const Resource&, std::string_view, const ListOptions& options) override {
     MutexLock lock(mutex_);
+    listed_from_.push_back(options.resource_version);
     while (answers_.empty()) changed_.Wait(mutex_);
     ++lists_;
     Answer answer = std::move(answers_.front());
@@ -77,6 +83,11 @@ class ScriptedClient final : public ApiClient {
 
   Answer Get(const Resource&, std::string_view, std::string_view) override { return Unused(); }
   Answer Create(const Resource&, const nlohmann::json&) override { return Unused(); }
+  Answer Patch(const Resource&, std::string_view, std::string_view,
+               const nlohmann::json&) override {
+    return Unused();
+  }
+  Answer Apply(const Resource&, const nlohmann::json&) override { return Unused(); }
   Answer Update(const Resource&, const nlohmann::json&) override { return Unused(); }
   Answer UpdateStatus(const Resource&, const nlohmann::json&) override { return Unused(); }
   absl::Status Delete(const Resource&, std::string_view, std::string_view,
@@ -101,6 +112,7 @@ class ScriptedClient final : public ApiClient {
   std::deque<Answer> answers_ ABSL_GUARDED_BY(mutex_);
   std::function<void(const WatchEvent&)> on_event_ ABSL_GUARDED_BY(mutex_);
   std::vector<std::string> opened_ ABSL_GUARDED_BY(mutex_);
+  std::vector<std::string> listed_from_ ABSL_GUARDED_BY(mutex_);
   int lists_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 

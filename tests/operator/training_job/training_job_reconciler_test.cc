@@ -4,6 +4,7 @@
 #include "gtest/gtest.h"
 #include "operator/local/api_server.h"
 #include "operator/training_job/apply.h"
+#include "tests/operator/controller/forwarding_client.h"
 
 namespace grapevine::training_job {
 namespace {
@@ -17,47 +18,17 @@ class StandingClock final : public Clock {
 };
 
 // The server, but for writes that it is told to refuse.
-class RefusingClient final : public controller::ApiClient {
+class RefusingClient final : public controller::ForwardingClient {
  public:
-  explicit RefusingClient(controller::ApiClient& server) : server_(server) {}
+  using ForwardingClient::ForwardingClient;
 
-  absl::StatusOr<nlohmann::json> Get(const controller::Resource& resource,
-                                     std::string_view name_space, std::string_view name) override {
-    return server_.Get(resource, name_space, name);
-  }
-  absl::StatusOr<nlohmann::json> List(const controller::Resource& resource,
-                                      std::string_view name_space,
-                                      std::string_view selector) override {
-    return server_.List(resource, name_space, selector);
-  }
-  absl::StatusOr<nlohmann::json> Create(const controller::Resource& resource,
-                                        const nlohmann::json& object) override {
-    return server_.Create(resource, object);
-  }
-  absl::StatusOr<nlohmann::json> Update(const controller::Resource& resource,
-                                        const nlohmann::json& object) override {
-    return server_.Update(resource, object);
-  }
   absl::StatusOr<nlohmann::json> UpdateStatus(const controller::Resource& resource,
                                               const nlohmann::json& object) override {
     if (resource == refused) return absl::UnavailableError("not now");
-    return server_.UpdateStatus(resource, object);
-  }
-  absl::Status Delete(const controller::Resource& resource, std::string_view name_space,
-                      std::string_view name, const controller::DeleteOptions& options) override {
-    return server_.Delete(resource, name_space, name, options);
-  }
-  absl::StatusOr<std::unique_ptr<controller::Watch>> OpenWatch(
-      const controller::Resource& resource, std::string_view name_space,
-      const controller::WatchOptions& options,
-      std::function<void(const controller::WatchEvent&)> on_event) override {
-    return server_.OpenWatch(resource, name_space, options, std::move(on_event));
+    return ForwardingClient::UpdateStatus(resource, object);
   }
 
   controller::Resource refused;  // its status
-
- private:
-  controller::ApiClient& server_;
 };
 
 class SilentSink final : public topology::Sink {
@@ -99,7 +70,7 @@ class ReconcilerTest : public ::testing::Test {
   }
 
   std::vector<nlohmann::json> ListOf(const controller::Resource& resource) {
-    auto list = server_.List(resource, "", "");
+    auto list = server_.List(resource, "", {});
     EXPECT_TRUE(list.ok());
     return (*list)["items"].get<std::vector<nlohmann::json>>();
   }
