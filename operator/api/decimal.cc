@@ -11,6 +11,7 @@ namespace grapevine::api {
 std::string FormatDecimal(double value) { return fmt::format("{}", value); }
 
 std::optional<double> ParseDecimal(std::string_view text) {
+  if (text.size() > kMaxDecimalLength) return std::nullopt;
   // from_chars alone would take "inf" and "nan", and no plus sign.
   if (text.starts_with('+')) {
     text.remove_prefix(1);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -12,8 +13,10 @@ namespace grapevine::api {
 // The shortest text that reads back as `value`.
 std::string FormatDecimal(double value);
 
+inline constexpr size_t kMaxDecimalLength = 32;  // in characters; the shortest text takes 24
+
 // Digits, a point and more digits, an exponent; a sign before either. nullopt for anything else,
-// and for what a double cannot hold.
+// for longer text, and for what a double cannot hold.
 std::optional<double> ParseDecimal(std::string_view text);
 
 }  // namespace grapevine::api

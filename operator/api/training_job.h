@@ -132,13 +132,14 @@ struct TrainingJobSpec {
   bool operator==(const TrainingJobSpec&) const = default;
 };
 
-// Types of the job's conditions; all are there from the first write on.
-inline constexpr char kInitialized[] = "Initialized";
-inline constexpr char kRunning[] = "Running";
-inline constexpr char kDegraded[] = "Degraded";
-inline constexpr char kSuspended[] = "Suspended";
-inline constexpr char kSucceeded[] = "Succeeded";  // final
+// Types of the job's conditions. All are there from the first write on, in this order: whoever
+// lists jobs shows the first one that is true.
 inline constexpr char kFailed[] = "Failed";        // final
+inline constexpr char kSucceeded[] = "Succeeded";  // final
+inline constexpr char kSuspended[] = "Suspended";
+inline constexpr char kDegraded[] = "Degraded";
+inline constexpr char kRunning[] = "Running";
+inline constexpr char kInitialized[] = "Initialized";  // has had pods; stays
 
 struct WorkersStatus {
   int32_t desired = 0;

@@ -25,6 +25,7 @@ constexpr size_t kMaxTemplateBytes = 64 << 10;
 constexpr size_t kMaxMilestones = 16;
 constexpr size_t kMaxRemoveFirst = 1000;
 constexpr int64_t kMaxEpochs = 100'000;
+constexpr int64_t kMaxSeed = (int64_t{1} << 53) - 1;  // what every reader of JSON keeps exactly
 constexpr int64_t kMaxSeconds = std::numeric_limits<int32_t>::max();
 
 // RFC 1123: lower-case letters, digits and, not at an end, dashes.
@@ -180,7 +181,7 @@ void ReadTraining(FieldReader reader, Training& training, Violations* violations
       training.precision != Precision::kFloat32) {
     reader.Report("precision", "Float32; BFloat16 is not available yet");
   }
-  reader.Integer("seed", training.seed, 0, std::numeric_limits<int64_t>::max());
+  reader.Integer("seed", training.seed, 0, kMaxSeed);
   reader.Finish();
 }
 

@@ -43,8 +43,21 @@ void FillConditions(const Observed& observed, const Standing& standing, Decision
   const bool initialized = !observed.pods.empty() || !decision.create.empty() ||
                            api::IsTrue(observed.job.status.conditions, api::kInitialized);
   const std::string count = fmt::format("{} members, {} needed", members, wanted);
+  const bool succeeded = over && standing.ending->succeeded;
+  const std::string reason = over ? standing.ending->reason : "NotOver";
+  const std::string message = over ? standing.ending->message : "";
+  // In this order: whoever lists jobs shows the first one that holds.
   Conditions conditions(observed, decision);
-  conditions.Set(api::kInitialized, initialized, initialized ? "PodsMade" : "Waiting", "");
+  conditions.Set(api::kFailed, over && !succeeded, reason, succeeded ? "" : message);
+  conditions.Set(api::kSucceeded, succeeded, reason, succeeded ? message : "");
+  conditions.Set(api::kSuspended, standing.suspended, standing.suspended ? "Suspended" : "Wanted",
+                 "");
+  // A job that has never had its members is not degraded but starting.
+  const bool started = observed.hub.training_since.has_value();
+  const bool degraded =
+      !over && !standing.suspended && started && !enough && !observed.hub.finish_since;
+  conditions.Set(api::kDegraded, degraded, degraded ? "TooFewMembers" : "EnoughMembers",
+                 degraded ? count : "");
   const bool running = !over && !standing.suspended && members > 0 &&
                        (enough || observed.hub.finish_since.has_value());
   conditions.Set(api::kRunning, running,
@@ -53,19 +66,7 @@ void FillConditions(const Observed& observed, const Standing& standing, Decision
                  : standing.suspended ? "Suspended"
                                       : "TooFewMembers",
                  over ? "" : count);
-  // A job that has never had its members is not degraded but starting.
-  const bool started = observed.hub.training_since.has_value();
-  const bool degraded =
-      !over && !standing.suspended && started && !enough && !observed.hub.finish_since;
-  conditions.Set(api::kDegraded, degraded, degraded ? "TooFewMembers" : "EnoughMembers",
-                 degraded ? count : "");
-  conditions.Set(api::kSuspended, standing.suspended, standing.suspended ? "Suspended" : "Wanted",
-                 "");
-  const bool succeeded = over && standing.ending->succeeded;
-  const std::string reason = over ? standing.ending->reason : "NotOver";
-  const std::string message = over ? standing.ending->message : "";
-  conditions.Set(api::kSucceeded, succeeded, reason, succeeded ? message : "");
-  conditions.Set(api::kFailed, over && !succeeded, reason, succeeded ? "" : message);
+  conditions.Set(api::kInitialized, initialized, initialized ? "PodsMade" : "Waiting", "");
 }
 
 // What no decimal string can say stays unsaid.

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <limits>
 #include <random>
+#include <string>
 
 #include "gtest/gtest.h"
 
@@ -42,6 +43,11 @@ TEST(DecimalTest, RefusesEverythingElse) {
                            "+-1", "--1", "1.2.3", "1e999", "1_000", "."}) {
     EXPECT_EQ(ParseDecimal(text), std::nullopt) << '"' << text << '"';
   }
+}
+
+TEST(DecimalTest, RefusesMoreTextThanAnyNumberNeeds) {
+  EXPECT_EQ(ParseDecimal("0." + std::string(kMaxDecimalLength - 3, '0') + "1"), 1e-30);
+  EXPECT_EQ(ParseDecimal("0." + std::string(kMaxDecimalLength - 2, '0') + "1"), std::nullopt);
 }
 
 }  // namespace

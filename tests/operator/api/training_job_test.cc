@@ -22,7 +22,7 @@ TrainingJob FullJob() {
   training.momentum = 0.85;
   training.nesterov = false;
   training.weight_decay = 1e-5;
-  training.seed = INT64_MAX;
+  training.seed = (int64_t{1} << 53) - 1;
   job.spec.exchange = {.per_step = 3, .encoding = Encoding::kInt8};
   job.spec.graph = {.policy = GraphPolicy::kRandomRegular, .degree = 5};
   job.spec.workers.replicas = 5;
