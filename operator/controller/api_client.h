@@ -12,7 +12,8 @@
 namespace grapevine::controller {
 
 // Which collection of the API server: {"grapevine.dev", "v1alpha1", "trainingjobs"} or, for the
-// core group, {"", "v1", "pods"}.
+// core group, {"", "v1", "pods"}. Create also takes {"", "v1", "pods/NAME/binding"}, by which a pod
+// that has no node yet gets one.
 struct Resource {
   std::string group;
   std::string version;

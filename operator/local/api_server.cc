@@ -2,6 +2,7 @@
 
 #include <charconv>
 #include <chrono>
+#include <optional>
 #include <random>
 #include <system_error>
 
@@ -89,6 +90,17 @@ void TakeAway(const json& before, const json& now, json& object) {
   }
 }
 
+// The pod's name when that is what a Create of `resource` is about.
+std::optional<std::string> PodToBind(const Resource& resource) {
+  constexpr std::string_view kStart = "pods/";
+  constexpr std::string_view kEnd = "/binding";
+  const std::string_view plural = resource.plural;
+  if (!resource.group.empty() || !plural.starts_with(kStart) || !plural.ends_with(kEnd)) {
+    return std::nullopt;
+  }
+  return std::string(plural.substr(kStart.size(), plural.size() - kStart.size() - kEnd.size()));
+}
+
 json GoneStatus() {
   return {{"kind", "Status"},
           {"apiVersion", "v1"},
@@ -159,6 +171,7 @@ absl::StatusOr<json> ApiServer::List(const Resource& resource, std::string_view 
 }
 
 absl::StatusOr<json> ApiServer::Create(const Resource& resource, const json& object) {
+  if (const std::optional<std::string> pod = PodToBind(resource)) return Bind(*pod, object);
   if (!At(object, "metadata").is_object() || KeyOf(object).name.empty()) {
     return absl::InvalidArgumentError("metadata.name: a name is required");
   }
@@ -185,6 +198,26 @@ absl::StatusOr<json> ApiServer::Create(const Resource& resource, const json& obj
   const Object stored = StoreLocked(collection, std::move(created));
   if (IsOrphanLocked(*stored)) CollectGarbageLocked();
   return *stored;
+}
+
+absl::StatusOr<json> ApiServer::Bind(const std::string& pod, const json& binding) {
+  const json& node = At(At(binding, "target"), "name");
+  if (!node.is_string()) return absl::InvalidArgumentError("target.name: a node is required");
+  const json& name_space = MetadataAt(binding, "namespace");
+  const Request key{name_space.is_string() ? name_space.get<std::string>() : "default", pod};
+  const Collection pods{"", "pods"};
+  MutexLock lock(mutex_);
+  absl::StatusOr<Object> found = FindLocked(pods, key);
+  if (!found.ok()) return found.status();
+  const bool other = !UidOf(binding).empty() && UidOf(binding) != UidOf(**found);
+  if (other || IsBeingDeleted(**found) || At(At(**found, "spec"), "nodeName").is_string()) {
+    return absl::AbortedError(
+        fmt::format("{} is another one, has a node or is being deleted", Named("pods", key)));
+  }
+  json bound = **found;
+  bound["spec"]["nodeName"] = node;
+  StoreLocked(pods, std::move(bound));
+  return json{{"kind", "Status"}, {"apiVersion", "v1"}, {"status", "Success"}};
 }
 
 absl::StatusOr<json> ApiServer::Update(const Resource& resource, const json& object) {

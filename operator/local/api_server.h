@@ -34,9 +34,9 @@ struct ApiServerOptions {
 //     version is a conflict, a write that changes nothing is no change;
 //   - every resource has a status subresource, which Create and Update leave alone;
 //     metadata.generation counts the changes of anything but metadata and status;
-//   - a pod that a kubelet has taken (spec.nodeName) or that left phase Pending, and has not
-//   finished,
-//     is deleted gracefully: deletionTimestamp first, gone by a Delete with a grace period of 0;
+//   - a pod gets its node by a Binding, once;
+//   - one that has a node or left phase Pending, and has not finished, is deleted gracefully:
+//     deletionTimestamp first, gone by a Delete with a grace period of 0;
 //   - an object with finalizers stays, with a deletionTimestamp, until the last one is taken off;
 //   - what belongs to an object goes with it, or as soon as it is made for one that is gone.
 // Not kept: schemas, defaults, admission, pages, bookmarks, set-based selectors, and more than one
@@ -102,6 +102,7 @@ class ApiServer final : public controller::ApiClient {
   absl::StatusOr<Object> FindLocked(const Collection& collection,
                                     const controller::Request& key) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::StatusOr<nlohmann::json> Bind(const std::string& pod, const nlohmann::json& binding);
   absl::StatusOr<Object> FindToWriteLocked(const Collection& collection,
                                            const nlohmann::json& object) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

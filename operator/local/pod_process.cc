@@ -86,8 +86,10 @@ json StatusWith(const json& pod, const char* phase, bool ready, json state, api:
   json status = pod.value("status", json::object());
   status["phase"] = phase;
   if (!status.contains("startTime")) status["startTime"] = time;
-  status["podIP"] = kLoopback;
-  status["hostIP"] = kLoopback;
+  for (const char* whose : {"pod", "host"}) {
+    status[fmt::format("{}IP", whose)] = kLoopback;
+    status[fmt::format("{}IPs", whose)] = {{{"ip", kLoopback}}};
+  }
 
   // Conditions of other types, DisruptionTarget for one, are someone else's to change.
   json conditions = json::array();

@@ -69,7 +69,7 @@ ProcessKubelet::ProcessKubelet(controller::ApiClient* client, const Clock* clock
       clock_(clock),
       options_(std::move(options)),
       wake_fd_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
-      pods_(client, clock, {.resource = Pods()}) {
+      pods_(client, clock, {.resource = Pods(), .name_space = options_.name_space}) {
   GRAPEVINE_CHECK(wake_fd_ >= 0);
   pods_.Subscribe([this](const ObjectChange& change) {
     MarkDirty(KeyOf(change.now != nullptr ? *change.now : *change.before));
@@ -184,14 +184,29 @@ void ProcessKubelet::Sync(const Request& key) {
   }
 }
 
-void ProcessKubelet::StartPod(const json& pod) {
+bool ProcessKubelet::Claim(const json& pod) {
+  const json node = pod.value("/spec/nodeName"_json_pointer, json());
+  if (node.is_string() && node != "") return node == options_.node_name;
   const Request key = KeyOf(pod);
-  json bound = pod;
-  bound["spec"]["nodeName"] = options_.node_name;
-  // From here on a deletion waits for this kubelet. A conflict means that a change is on its way
-  // here.
-  if (!client_->Update(Pods(), bound).ok()) return;
+  const json binding = {
+      {"apiVersion", "v1"},
+      {"kind", "Binding"},
+      {"metadata", {{"name", key.name}, {"namespace", key.name_space}, {"uid", UidOf(pod)}}},
+      {"target", {{"apiVersion", "v1"}, {"kind", "Node"}, {"name", options_.node_name}}}};
+  const absl::Status status =
+      client_->Create({"", "v1", fmt::format("pods/{}/binding", key.name)}, binding).status();
+  // After a conflict, or when it is gone, news of it is on its way here.
+  if (!status.ok() && status.code() != absl::StatusCode::kAborted &&
+      status.code() != absl::StatusCode::kNotFound) {
+    LogWarn("cannot take pod {}: {}", key.name, status.ToString());
+  }
+  return status.ok();
+}
 
+void ProcessKubelet::StartPod(const json& pod) {
+  // From here on a deletion waits for this kubelet.
+  if (!Claim(pod)) return;
+  const Request key = KeyOf(pod);
   Process process{.uid = UidOf(pod)};
   absl::StatusOr<Command> command = CommandOf(pod, OwnEnvironment());
   absl::Status failure = command.status();

@@ -24,7 +24,8 @@
 namespace grapevine::local {
 
 struct ProcessKubeletOptions {
-  std::string node_name = "local";
+  std::string name_space;           // whose pods it runs; empty: all
+  std::string node_name = "local";  // it takes pods that have no node or this one
   // Where each pod's output goes, as <pod>.log. Empty: to standard error, each line after "[pod] ".
   std::string log_directory;
 };
@@ -67,6 +68,8 @@ class ProcessKubelet {
   // when that thread ends.
   void Run();
   void Sync(const controller::Request& key);
+  // Whether the pod is this node's; one without a node becomes so.
+  bool Claim(const nlohmann::json& pod);
   void StartPod(const nlohmann::json& pod);
   void Terminate(const controller::Request& key, const nlohmann::json& pod);
   void Remove(const nlohmann::json& pod);

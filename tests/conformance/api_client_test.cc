@@ -115,6 +115,24 @@ TEST_P(ApiClientSuite, SpecAndStatusAreWrittenApart) {
   EXPECT_EQ(job["metadata"]["generation"], 2);
 }
 
+TEST_P(ApiClientSuite, APodGetsItsNodeByABindingAndOnce) {
+  const json pod = *client_.Create(kPods, Pod("a"));
+  json binding = {{"apiVersion", "v1"},
+                  {"kind", "Binding"},
+                  {"metadata", {{"name", "a"}, {"namespace", "default"}, {"uid", "another"}}},
+                  {"target", {{"apiVersion", "v1"}, {"kind", "Node"}, {"name", "n1"}}}};
+  const Resource bindings{"", "v1", "pods/a/binding"};
+  ASSERT_CODE(client_.Create(bindings, binding).status(), kAborted);
+  binding["metadata"]["uid"] = UidOf(pod);
+  ASSERT_CODE(client_.Create(bindings, binding).status(), kOk);
+  EXPECT_EQ((*client_.Get(kPods, "default", "a"))["spec"]["nodeName"], "n1");
+  binding["target"]["name"] = "n2";
+  ASSERT_CODE(client_.Create(bindings, binding).status(), kAborted);
+  EXPECT_EQ((*client_.Get(kPods, "default", "a"))["spec"]["nodeName"], "n1");
+  binding["metadata"]["name"] = "b";
+  ASSERT_CODE(client_.Create({"", "v1", "pods/b/binding"}, binding).status(), kNotFound);
+}
+
 TEST_P(ApiClientSuite, LabelsAreNoNewGeneration) {
   json job = *client_.Create(kJobs, Job("a"));
   job["metadata"]["labels"]["tier"] = "x";

@@ -129,6 +129,27 @@ TEST_F(ProcessKubeletTest, StartsAPodOnce) {
   EXPECT_EQ(LogOf("once"), "started\n");
 }
 
+TEST_F(ProcessKubeletTest, TakesWhatIsItsOwnAlone) {
+  ProcessKubelet other(&server_, &clock_,
+                       {.name_space = "other", .node_name = "n", .log_directory = directory_});
+  const auto create = [&](const char* name, const char* name_space, const char* node) {
+    const json container = {{"name", "worker"}, {"command", {"sleep", "600"}}};
+    ASSERT_TRUE(server_
+                    .Create(kPods, {{"metadata", {{"name", name}, {"namespace", name_space}}},
+                                    {"spec", {{"containers", {container}}, {"nodeName", node}}}})
+                    .ok());
+  };
+  create("a", "other", "elsewhere");
+  create("b", "other", "n");
+  create("c", "default", "n");
+  create("d", "default", "local");
+  other.Start();
+  WaitForPhase("d", "Running");
+  while (other.Running().empty()) std::this_thread::sleep_for(1ms);
+  EXPECT_THAT(other.Running(), ElementsAre(Request{"other", "b"}));
+  EXPECT_THAT(kubelet_->Running(), ElementsAre(Request{"default", "d"}));
+}
+
 TEST_F(ProcessKubeletTest, DeletionAsksFirst) {
   Create("polite", "trap 'echo leaving; exit 0' TERM; echo ready; while :; do sleep 0.01; done");
   WaitForLog("polite", "ready");
