@@ -28,4 +28,13 @@ class Probe {
   }
 };
 
+// What a client tells of each call to an API server. Calls must return soon. Thread-safe.
+class RequestProbe {
+ public:
+  virtual ~RequestProbe() = default;
+  // `http_status` is 0 when no answer came.
+  virtual void OnRequest(std::string_view method, std::string_view host, int http_status,
+                         Duration took) = 0;
+};
+
 }  // namespace grapevine::controller

@@ -21,6 +21,9 @@ const prometheus::Histogram::BucketBoundaries kQueueBounds = {1e-5, 1e-4, 1e-3, 
 const prometheus::Histogram::BucketBoundaries kReconcileBounds = {
     0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60};
 
+const prometheus::Histogram::BucketBoundaries kRequestBounds = {0.005, 0.025, 0.1, 0.25, 0.5, 1,
+                                                                2,     4,     8,   15,   30,  60};
+
 const std::map<Outcome, std::string> kResults = {{Outcome::kSuccess, "success"},
                                                  {Outcome::kRequeueAfter, "requeue_after"},
                                                  {Outcome::kError, "error"},
@@ -53,11 +56,27 @@ struct OperatorMetrics::Series {
     Gauge("controller_runtime_max_concurrent_reconciles", "Threads that may reconcile at once",
           controller)
         .Set(options.threads);
+    leading = &Gauge("leader_election_master_status", "1 while this process leads",
+                     {{"name", "grapevine-operator"}});
     for (const auto& [outcome, result] : kResults) {
       prometheus::Labels labels = controller;
       labels["result"] = result;
       totals[result] = &Counter("controller_runtime_reconcile_total", "Reconciliations", labels);
     }
+  }
+
+  // By what is seen: the codes of an API server are few.
+  prometheus::Counter& Requests(std::string_view method, std::string_view host, int http_status) {
+    const std::string code = http_status == 0 ? "<error>" : std::to_string(http_status);
+    return prometheus::BuildCounter()
+        .Name("rest_client_requests_total")
+        .Help("Calls to the API server")
+        .Register(*registry)
+        .Add({{"code", code}, {"method", std::string(method)}, {"host", std::string(host)}});
+  }
+  prometheus::Histogram& RequestSeconds(std::string_view method, std::string_view host) {
+    return Histogram("rest_client_request_duration_seconds", "Time of a call to the API server",
+                     {{"verb", std::string(method)}, {"host", std::string(host)}}, kRequestBounds);
   }
 
   const std::shared_ptr<prometheus::Registry> registry;
@@ -72,6 +91,7 @@ struct OperatorMetrics::Series {
   prometheus::Counter* errors;
   prometheus::Counter* terminal_errors;
   prometheus::Gauge* active;
+  prometheus::Gauge* leading;
   std::map<std::string, prometheus::Counter*> totals;  // by result
 
  private:
@@ -105,6 +125,8 @@ void OperatorMetrics::StopServing() { exposer_.reset(); }
 
 int OperatorMetrics::port() const { return exposer_->port(); }
 
+void OperatorMetrics::SetLeading(bool leading) { series_->leading->Set(leading ? 1 : 0); }
+
 void OperatorMetrics::OnAdded(size_t waiting) {
   series_->adds->Increment();
   series_->depth->Set(static_cast<double>(waiting));
@@ -126,6 +148,12 @@ void OperatorMetrics::OnReconciled(Outcome outcome, Duration took) {
     series_->errors->Increment();
   }
   if (outcome == Outcome::kTerminalError) series_->terminal_errors->Increment();
+}
+
+void OperatorMetrics::OnRequest(std::string_view method, std::string_view host, int http_status,
+                                Duration took) {
+  series_->Requests(method, host, http_status).Increment();
+  series_->RequestSeconds(method, host).Observe(ToSeconds(took));
 }
 
 }  // namespace grapevine::metrics

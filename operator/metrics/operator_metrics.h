@@ -30,7 +30,7 @@ struct OperatorMetricsOptions {
 // The operator's metrics: the controller's under the names that stock dashboards know, and the
 // jobs' (labels namespace and name), which are read at each scrape and so are gone with their job.
 // Thread-safe; Serve, port and StopServing belong to one thread.
-class OperatorMetrics final : public controller::Probe {
+class OperatorMetrics final : public controller::Probe, public controller::RequestProbe {
  public:
   explicit OperatorMetrics(const OperatorMetricsOptions& options);
   ~OperatorMetrics() override;
@@ -40,11 +40,16 @@ class OperatorMetrics final : public controller::Probe {
   absl::Status Serve(const std::string& address);
   void StopServing();
 
+  // leader_election_master_status; 0 from the start.
+  void SetLeading(bool leading);
+
   int port() const;  // REQUIRES: Serve has succeeded
 
   void OnAdded(size_t waiting) override;
   void OnReconcileStarted(Duration waited, size_t waiting) override;
   void OnReconciled(Outcome outcome, Duration took) override;
+  void OnRequest(std::string_view method, std::string_view host, int http_status,
+                 Duration took) override;
 
  private:
   struct Series;
