@@ -18,6 +18,9 @@ inline constexpr char kJobNameLabel[] = "grapevine.dev/job-name";
 inline constexpr char kSlotLabel[] = "grapevine.dev/slot";
 inline constexpr char kIncarnationLabel[] = "grapevine.dev/incarnation";
 
+// Of an operator's pod, "true" on the one that leads: the topology Service selects by it.
+inline constexpr char kLeaderLabel[] = "grapevine.dev/leader";
+
 // On a TrainingJob: "true" asks for an end in order, with consensus and a last checkpoint.
 inline constexpr char kStopRequestedAnnotation[] = "grapevine.dev/stop-requested";
 // On a pod: which template it was made from.

@@ -1,5 +1,6 @@
 #include "operator/assembly/job_engine.h"
 
+#include <algorithm>
 #include <array>
 #include <utility>
 
@@ -9,6 +10,12 @@
 #include "operator/training_job/apply.h"
 
 namespace grapevine::assembly {
+
+namespace {
+
+constexpr Duration kSyncTurn = 100ms;
+
+}  // namespace
 
 using controller::Request;
 
@@ -28,7 +35,8 @@ JobEngine::JobEngine(controller::ApiClient* client, const Clock* clock, controll
             {.resource = training_job::kPods,
              .name_space = options_.name_space,
              .selector = api::kJobNameLabel,
-             .indexed_label = api::kJobNameLabel}),
+             .indexed_label = api::kJobNameLabel,
+             .trim = training_job::TrimWorkerPod}),
       graphs_(client, clock,
               {.resource = training_job::kCommunicationGraphs, .name_space = options_.name_space}) {
 }
@@ -93,6 +101,11 @@ std::vector<metrics::JobSample> JobEngine::Sample() const {
   return samples;
 }
 
+std::string JobEngine::topology_address() const {
+  const std::string& address = options_.topology_address;
+  return address.empty() ? fmt::format("127.0.0.1:{}", topology_->port()) : address;
+}
+
 absl::Status JobEngine::Listen() {
   auto server = grpc_service::TopologyServer::Start(hub_, {.listen = options_.topology_listen});
   if (server.ok()) topology_ = *std::move(server);
@@ -113,7 +126,7 @@ absl::Status JobEngine::StartCaches() {
   for (auto* cache : caches) cache->Start();
   const Time deadline = clock_->Now() + options_.sync_limit;
   for (auto* cache : caches) {
-    if (!cache->WaitForSync(deadline)) {
+    if (!WaitForSync(*cache, deadline)) {
       for (auto* started : caches) started->Stop();
       return absl::DeadlineExceededError(
           "the API server has not answered the first lists; the log says why");
@@ -122,8 +135,16 @@ absl::Status JobEngine::StartCaches() {
   return absl::OkStatus();
 }
 
+bool JobEngine::WaitForSync(controller::Informer& cache, Time deadline) const {
+  while (!cache.HasSynced()) {
+    const Time now = clock_->Now();
+    if (now >= deadline || (options_.give_up && options_.give_up())) return false;
+    cache.WaitForSync(std::min(deadline, now + kSyncTurn));
+  }
+  return true;
+}
+
 void JobEngine::StartController() {
-  const std::string& address = options_.topology_address;
   reconciler_ = std::make_unique<training_job::TrainingJobReconciler>(
       training_job::ReconcilerParts{.client = client_,
                                     .jobs = &jobs_.store(),
@@ -131,10 +152,9 @@ void JobEngine::StartController() {
                                     .graphs = &graphs_.store(),
                                     .hub = &hub_,
                                     .clock = clock_,
-                                    .wall = [] { return std::chrono::system_clock::now(); }},
-      training_job::WorkerLaunch{.hub_address = address.empty()
-                                                    ? fmt::format("127.0.0.1:{}", topology_->port())
-                                                    : address});
+                                    .wall = [] { return std::chrono::system_clock::now(); },
+                                    .on_event = options_.on_event},
+      training_job::WorkerLaunch{.hub_address = topology_address()});
   controller_ = std::make_unique<controller::Controller>(
       reconciler_.get(), clock_, probe_,
       controller::ControllerOptions{.name = "trainingjob", .threads = options_.threads});

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <string>
 #include <thread>
@@ -24,8 +25,11 @@ struct JobEngineOptions {
   std::string topology_listen = "127.0.0.1:0";  // host:port of the workers' streams; 0: a free one
   // host:port by which pods reach it; empty: where it listens.
   std::string topology_address;
-  int threads = 1;            // that reconcile
-  Duration sync_limit = 10s;  // for the first lists
+  int threads = 1;                // that reconcile
+  Duration sync_limit = 10s;      // for the first lists
+  std::function<bool()> give_up;  // asked now and then meanwhile; empty: never
+  // See ReconcilerParts; may be empty.
+  std::function<void(const controller::Request&, const training_job::JobEvent&)> on_event;
 };
 
 // Whatever runs the TrainingJobs of one API server: the hub and its port, the caches, the
@@ -43,6 +47,11 @@ class JobEngine {
   // From outside; the caches enqueue what changes by themselves.
   void Enqueue(const controller::Request& job);
 
+  // What pods are told. REQUIRES: it listens.
+  std::string topology_address() const;
+
+  // As last seen; null for none.
+  controller::Object Find(const controller::Request& job) const { return jobs_.store().Get(job); }
   topology::JobStats Stats(const controller::Request& job) const;
   // Of each job in the cache, for metrics.
   std::vector<metrics::JobSample> Sample() const;
@@ -50,6 +59,7 @@ class JobEngine {
  private:
   absl::Status Listen();
   absl::Status StartCaches();
+  bool WaitForSync(controller::Informer& cache, Time deadline) const;
   void StartController();
   void StopController();
   void Tick(const std::stop_token& stop);

@@ -54,6 +54,21 @@ WorkerPod::State StateOf(const api::ObjectMeta& metadata, const std::string& pha
   return phase == "Running" ? WorkerPod::State::kRunning : WorkerPod::State::kPending;
 }
 
+void Keep(json& object, std::initializer_list<const char*> names) {
+  if (!object.is_object()) return;
+  json kept = json::object();
+  for (const char* name : names) {
+    if (auto it = object.find(name); it != object.end()) kept[name] = std::move(*it);
+  }
+  object = std::move(kept);
+}
+
+// Of a mapping or a list; null where there is neither.
+json* Inner(json& object, const char* name) {
+  auto it = object.find(name);
+  return it != object.end() && it->is_structured() ? &*it : nullptr;
+}
+
 std::string FinishedAt(const json& status) {
   const json& containers = Child(status, "containerStatuses");
   if (!containers.is_array() || containers.empty()) return "";
@@ -84,6 +99,40 @@ std::optional<WorkerPod> ReadWorkerPod(const json& object, const std::string& jo
   if (hash != metadata.annotations.end()) pod.template_hash = hash->second;
   pod.finished = FinishedAt(status);
   return pod;
+}
+
+void TrimWorkerPod(json& pod) {
+  if (!pod.is_object()) return;
+  Keep(pod, {"metadata", "spec", "status"});
+  if (json* metadata = Inner(pod, "metadata")) {
+    Keep(*metadata, {"name", "namespace", "uid", "resourceVersion", "creationTimestamp",
+                     "deletionTimestamp", "labels", "annotations", "ownerReferences"});
+    if (json* labels = Inner(*metadata, "labels")) {
+      Keep(*labels, {api::kJobNameLabel, api::kSlotLabel, api::kIncarnationLabel});
+    }
+    if (json* annotations = Inner(*metadata, "annotations")) {
+      Keep(*annotations, {api::kPodDeletionCostAnnotation, api::kTemplateHashAnnotation});
+    }
+    if (json* owners = Inner(*metadata, "ownerReferences")) {
+      for (json& owner : *owners) Keep(owner, {"uid", "controller"});
+    }
+  }
+  if (json* spec = Inner(pod, "spec")) Keep(*spec, {"nodeName"});
+  json* status = Inner(pod, "status");
+  if (status == nullptr) return;
+  Keep(*status, {"phase", "conditions", "containerStatuses"});
+  if (json* conditions = Inner(*status, "conditions"); conditions && conditions->is_array()) {
+    std::erase_if(conditions->get_ref<json::array_t&>(), [](const json& condition) {
+      return Text(condition, "type") != "Ready" &&
+             Text(condition, "type") != api::kDisruptionTargetCondition;
+    });
+    for (json& condition : *conditions) Keep(condition, {"type", "status"});
+  }
+  if (json* containers = Inner(*status, "containerStatuses");
+      containers && containers->is_array()) {
+    if (containers->size() > 1) containers->erase(containers->begin() + 1, containers->end());
+    for (json& container : *containers) Keep(container, {"state"});
+  }
 }
 
 }  // namespace grapevine::training_job

@@ -58,4 +58,7 @@ struct Observed {
 // reference), or its labels do not parse.
 std::optional<WorkerPod> ReadWorkerPod(const nlohmann::json& pod, const std::string& job_uid);
 
+// Takes off a pod what ReadWorkerPod does not read, so that a cache of many is small.
+void TrimWorkerPod(nlohmann::json& pod);
+
 }  // namespace grapevine::training_job

@@ -185,10 +185,10 @@ TEST_P(ApiClientSuite, APatchChangesWhatItNamesAndTakesAwayWhatItNulls) {
 }
 
 TEST_P(ApiClientSuite, APatchHoldsToTheUidAndTheVersionInIt) {
-  const json job = *client_.Create(kJobs, Job("a"));
-  const json change = {{"labels", {{"tier", "x"}}}};
+  ASSERT_TRUE(client_.Create(kJobs, Job("a")).ok());
   for (const char* key : {"uid", "resourceVersion"}) {
-    json metadata = change;
+    const json job = *client_.Get(kJobs, "default", "a");
+    json metadata = {{"labels", {{"tier", key}}}};
     metadata[key] = "1";
     ASSERT_CODE(client_.Patch(kJobs, "default", "a", {{"metadata", metadata}}).status(), kAborted);
     metadata[key] = job["metadata"][key];
