@@ -1,0 +1,140 @@
+// `grapevine operator` against a real API server, with worker processes for pods.
+
+#include <csignal>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "fmt/format.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "operator/api/yaml.h"
+#include "operator/base/clock.h"
+#include "operator/kube/http_api_client.h"
+#include "operator/kube/kubeconfig.h"
+#include "operator/local/process_kubelet.h"
+#include "tests/cluster/shared_control_plane.h"
+#include "tests/e2e/operator_process.h"
+
+namespace grapevine::e2e {
+namespace {
+
+using cluster::ControlPlane;
+using cluster::SharedControlPlane;
+using nlohmann::json;
+using ::testing::AllOf;
+using ::testing::ContainsRegex;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+// What the operator may do, and no more.
+const json kRules = {
+    {{"apiGroups", {"grapevine.dev"}},
+     {"resources", {"trainingjobs", "communicationgraphs"}},
+     {"verbs", {"get", "list", "watch", "create", "update", "delete"}}},
+    {{"apiGroups", {"grapevine.dev"}},
+     {"resources",
+      {"trainingjobs/status", "communicationgraphs/status", "trainingjobs/finalizers"}},
+     {"verbs", {"update"}}},
+    {{"apiGroups", {""}},
+     {"resources", {"pods"}},
+     {"verbs", {"get", "list", "watch", "create", "delete", "patch"}}},
+    {{"apiGroups", {"coordination.k8s.io"}},
+     {"resources", {"leases"}},
+     {"verbs", {"get", "create", "update"}}},
+    {{"apiGroups", {"events.k8s.io"}}, {"resources", {"events"}}, {"verbs", {"create", "patch"}}}};
+
+class ClusterTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    auto name_space = plane_.NewNamespace();
+    ASSERT_TRUE(name_space.ok()) << name_space.status();
+    name_space_ = *name_space;
+    auto access = kube::FindAccess({.kubeconfig = plane_.kubeconfig()});
+    ASSERT_TRUE(access.ok()) << access.status();
+    client_ = std::make_unique<kube::HttpApiClient>(*access, &clock_, kube::HttpApiClientOptions{});
+    auto kubeconfig = plane_.KubeconfigOf(name_space_, "operator", kRules);
+    ASSERT_TRUE(kubeconfig.ok()) << kubeconfig.status();
+    kubeconfig_ = *kubeconfig;
+  }
+
+  // Pods become processes.
+  void StartKubelet() {
+    kubelet_ = std::make_unique<local::ProcessKubelet>(
+        client_.get(), &clock_,
+        local::ProcessKubeletOptions{.name_space = name_space_, .log_directory = plane_.folder()});
+    kubelet_->Start();
+  }
+
+  std::unique_ptr<OperatorProcess> StartOperator(const std::string& name) {
+    return std::make_unique<OperatorProcess>(
+        kubeconfig_, plane_.folder(), name_space_ + "-" + name,
+        std::vector<std::string>{"--namespace", name_space_, "--lease-namespace", name_space_});
+  }
+
+  absl::StatusOr<std::string> Kubectl(std::vector<std::string> arguments,
+                                      const std::string& input = "") {
+    arguments.insert(arguments.end(), {"--namespace", name_space_});
+    return plane_.Kubectl(std::move(arguments), input);
+  }
+
+  // The digits, by the worker of this build.
+  std::string DigitsJob(int epochs) {
+    return fmt::format(R"(
+apiVersion: grapevine.dev/v1alpha1
+kind: TrainingJob
+metadata: {{name: digits}}
+spec:
+  training:
+    model: mlp
+    dataset: {{name: digits}}
+    epochs: {}
+    batchSize: 16
+    learningRate: "0.02"
+  workers:
+    replicas: 2
+    maxReplicas: 4
+    template:
+      spec:
+        containers: [{{name: worker, image: grapevine-worker, command: [{}]}}]
+)",
+                       epochs, GRAPEVINE_WORKER_BINARY);
+  }
+
+  RealClock clock_;
+  ControlPlane& plane_ = SharedControlPlane();
+  std::string name_space_;
+  std::string kubeconfig_;
+  std::unique_ptr<kube::HttpApiClient> client_;
+  std::unique_ptr<local::ProcessKubelet> kubelet_;
+};
+
+TEST_F(ClusterTest, TrainsAJobToItsEnd) {
+  auto grapevine = StartOperator("operator");
+  StartKubelet();
+  const auto applied = Kubectl({"apply"}, DigitsJob(100));
+  ASSERT_TRUE(applied.ok()) << applied.status();
+  const auto waited = Kubectl({"wait", "tj/digits", "--for=condition=Succeeded", "--timeout=100s"});
+  ASSERT_TRUE(waited.ok()) << waited.status() << grapevine->Log();
+
+  const auto job = Kubectl({"get", "tj", "digits"});
+  ASSERT_TRUE(job.ok()) << job.status();
+  EXPECT_THAT(*job, AllOf(HasSubstr("ALGORITHM"), ContainsRegex("ADPSGD +2 +[0-9]+ +100 +0\\.9")));
+  EXPECT_THAT(*job, HasSubstr("Succeeded"));
+  const auto graph = Kubectl({"get", "cgraph", "digits", "-o", "yaml"});
+  ASSERT_TRUE(graph.ok()) << graph.status();
+  EXPECT_THAT(*graph, HasSubstr("epoch:"));
+  const auto described = Kubectl({"describe", "tj", "digits"});
+  ASSERT_TRUE(described.ok()) << described.status();
+  EXPECT_THAT(*described, HasSubstr("Succeeded"));
+
+  grapevine->Signal(SIGTERM);
+  EXPECT_EQ(grapevine->Wait().code, 0) << grapevine->Log();
+  const auto lease =
+      Kubectl({"get", "lease", "grapevine-operator", "-o", "jsonpath=[{.spec.holderIdentity}]"});
+  ASSERT_TRUE(lease.ok()) << lease.status();
+  EXPECT_EQ(*lease, "[]");
+}
+
+}  // namespace
+}  // namespace grapevine::e2e
