@@ -9,12 +9,22 @@ using nlohmann::json;
 
 constexpr char kPayload[] = "grapevine.dev/api-error";
 
+// A patch that names another UID than the object's is refused as one that would change it.
+bool IsOfAnotherUid(const ApiError& error) {
+  if (error.http_status != 422 || !error.details.is_object()) return false;
+  for (const json& cause : error.details.value("causes", json::array())) {
+    if (cause.is_object() && cause.value("field", json()) == "metadata.uid") return true;
+  }
+  return false;
+}
+
 absl::StatusCode CodeOf(const ApiError& error) {
   switch (error.http_status) {
     case 400:
     case 413:
     case 422:
-      return absl::StatusCode::kInvalidArgument;
+      return IsOfAnotherUid(error) ? absl::StatusCode::kAborted
+                                   : absl::StatusCode::kInvalidArgument;
     case 401:
       return absl::StatusCode::kUnauthenticated;
     case 403:

@@ -138,11 +138,14 @@ std::string ContinueOf(const json& list) {
 // Reads on a thread of its own, which alone calls back.
 class HttpApiClient::OpenedWatch final : public Watch {
  public:
-  OpenedWatch(HttpApiClient* client, HttpRequest request,
-              std::function<void(const WatchEvent&)> on_event)
+  OpenedWatch(HttpApiClient* client, const Resource& resource, std::string_view name_space,
+              controller::WatchOptions options, std::function<void(const WatchEvent&)> on_event)
       : client_(client),
+        resource_(resource),
+        name_space_(name_space),
+        options_(std::move(options)),
         on_event_(std::move(on_event)),
-        thread_([this, request = std::move(request)] { Run(request); }) {}
+        thread_([this] { Run(); }) {}
 
   ~OpenedWatch() override {
     ended_ = true;
@@ -155,18 +158,38 @@ class HttpApiClient::OpenedWatch final : public Watch {
   }
 
  private:
-  void Run(const HttpRequest& request) {
+  void Run() {
+    HttpRequest request;
+    absl::Status status = options_.resource_version.empty() ? TellWhatIsThere() : absl::OkStatus();
+    if (status.ok()) {
+      request = client_->WatchRequest(resource_, name_space_, options_);
+      status = Follow(request);
+    }
+    if (!ended_ && !told_error_) on_event_(EndOf(status, request));
+  }
+
+  // A server with an older etcd watches from no other version than one that it has named.
+  absl::Status TellWhatIsThere() {
+    absl::StatusOr<json> list =
+        client_->List(resource_, name_space_, {.selector = options_.selector});
+    if (!list.ok()) return list.status();
+    for (json& item : (*list)["items"]) {
+      if (!ended_) on_event_({WatchEvent::Type::kAdded, std::move(item)});
+    }
+    options_.resource_version = controller::ResourceVersionOf(*list);
+    return absl::OkStatus();
+  }
+
+  absl::Status Follow(const HttpRequest& request) {
     WatchDecoder decoder([this](WatchEvent event) {
       if (ended_) return;
       told_error_ = told_error_ || event.type == WatchEvent::Type::kError;
       on_event_(event);
     });
-    const absl::Status status = client_->TryOnce(
+    return client_->TryOnce(
         request, /*watch=*/true,
         [&](const HttpAnswer&, std::string_view bytes) { return decoder.Feed(bytes); },
         &cancellation_);
-    if (ended_ || told_error_) return;
-    on_event_(EndOf(status, request));
   }
 
   // An error of the world is one of 5xx to whoever watches: wait, and watch again.
@@ -187,6 +210,9 @@ class HttpApiClient::OpenedWatch final : public Watch {
   }
 
   HttpApiClient* const client_;
+  const Resource resource_;
+  const std::string name_space_;
+  controller::WatchOptions options_;  // of the thread alone
   const std::function<void(const WatchEvent&)> on_event_;
   Cancellation cancellation_;
   std::atomic<bool> ended_ = false;
@@ -301,12 +327,16 @@ absl::Status HttpApiClient::Delete(const Resource& resource, std::string_view na
 absl::StatusOr<std::unique_ptr<Watch>> HttpApiClient::OpenWatch(
     const Resource& resource, std::string_view name_space, const controller::WatchOptions& options,
     std::function<void(const WatchEvent&)> on_event) {
-  std::string target = fmt::format("{}?watch=true&allowWatchBookmarks=true&timeoutSeconds={}",
-                                   PathOf(resource, name_space), WatchSeconds());
+  return std::make_unique<OpenedWatch>(this, resource, name_space, options, std::move(on_event));
+}
+
+HttpRequest HttpApiClient::WatchRequest(const Resource& resource, std::string_view name_space,
+                                        const controller::WatchOptions& options) {
+  std::string target =
+      fmt::format("{}?watch=true&allowWatchBookmarks=true&timeoutSeconds={}&resourceVersion={}",
+                  PathOf(resource, name_space), WatchSeconds(), options.resource_version);
   if (!options.selector.empty()) target += "&labelSelector=" + EncodeQuery(options.selector);
-  if (!options.resource_version.empty()) target += "&resourceVersion=" + options.resource_version;
-  return std::make_unique<OpenedWatch>(this, HttpRequest{.method = "GET", .target = target},
-                                       std::move(on_event));
+  return {.method = "GET", .target = target};
 }
 
 absl::StatusOr<json> HttpApiClient::CallForObject(const HttpRequest& request) {

@@ -73,6 +73,8 @@ class HttpApiClient final : public controller::ApiClient {
                        Cancellation* cancellation);
   // Connections that show `identity`; new ones when it has changed.
   std::shared_ptr<Https> HttpsFor(const Identity& identity, bool watch);
+  HttpRequest WatchRequest(const controller::Resource& resource, std::string_view name_space,
+                           const controller::WatchOptions& options);
   int WatchSeconds();
 
   const Access access_;

@@ -3,9 +3,11 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "gtest/gtest.h"
+#include "operator/api/labels.h"
 #include "operator/base/mutex.h"
 #include "operator/controller/api_client.h"
 #include "operator/controller/object_store.h"
@@ -16,6 +18,7 @@ namespace grapevine::conformance {
 struct ServedClient {
   std::shared_ptr<void> server;
   controller::ApiClient* client = nullptr;
+  std::string name_space = "default";  // of this test alone
 };
 
 struct ApiClientFactory {
@@ -30,10 +33,11 @@ class Heard {
     return [this](const controller::WatchEvent& event) { Hear(event); };
   }
 
-  // Waits until at least `count` were heard.
+  // Waits until at least `count` were heard, or the watch has ended.
   std::vector<std::string> WaitFor(size_t count) {
     MutexLock lock(mutex_);
-    while (lines_.size() < count) changed_.Wait(mutex_);
+    while (lines_.size() < count && (lines_.empty() || lines_.back()[0] != '!'))
+      changed_.Wait(mutex_);
     return lines_;
   }
   std::vector<nlohmann::json> objects() {
@@ -58,7 +62,8 @@ class Heard {
         line = "-" + name;
         break;
       default:
-        line = "!" + std::to_string(event.object.value("code", 0));
+        line =
+            "!" + std::to_string(event.object.value("code", 0)) + event.object.value("message", "");
     }
     MutexLock lock(mutex_);
     lines_.push_back(line);
@@ -72,13 +77,29 @@ class Heard {
   std::vector<nlohmann::json> objects_ ABSL_GUARDED_BY(mutex_);
 };
 
-// What every ApiClient must do, whatever serves it: see api_client_test.cc.
+// What every ApiClient must do, whatever serves it: see api_client_suite.cc.
 class ApiClientSuite : public ::testing::TestWithParam<ApiClientFactory> {
  protected:
-  ApiClientSuite() : served_(GetParam().make()), client_(*served_.client) {}
+  ApiClientSuite()
+      : served_(GetParam().make()), client_(*served_.client), ns_(served_.name_space) {}
+
+  nlohmann::json Job(const std::string& name,
+                     nlohmann::json labels = nlohmann::json::object()) const {
+    return {{"apiVersion", api::kApiVersion},
+            {"kind", api::kTrainingJobKind},
+            {"metadata", {{"name", name}, {"namespace", ns_}, {"labels", std::move(labels)}}},
+            {"spec", {{"training", {{"model", "mlp"}, {"dataset", {{"name", "digits"}}}}}}}};
+  }
+  nlohmann::json Pod(const std::string& name) const {
+    return {{"apiVersion", "v1"},
+            {"kind", "Pod"},
+            {"metadata", {{"name", name}, {"namespace", ns_}}},
+            {"spec", {{"containers", {{{"name", "worker"}, {"image", "worker"}}}}}}};
+  }
 
   ServedClient served_;
   controller::ApiClient& client_;
+  const std::string ns_;
 };
 
 }  // namespace grapevine::conformance

@@ -23,6 +23,8 @@ TEST(ApiError, TheCodeSaysWhatToDo) {
       {{.http_status = 410, .reason = "Expired"}, absl::StatusCode::kOutOfRange},
       {{.http_status = 413}, absl::StatusCode::kInvalidArgument},
       {{.http_status = 422}, absl::StatusCode::kInvalidArgument},
+      {{.http_status = 422, .details = {{"causes", {{{"field", "metadata.uid"}}}}}},
+       absl::StatusCode::kAborted},
       {{.http_status = 429}, absl::StatusCode::kResourceExhausted},
       {{.http_status = 500}, absl::StatusCode::kUnavailable},
       {{.http_status = 503}, absl::StatusCode::kUnavailable},
