@@ -187,8 +187,10 @@ absl::Status ControlPlane::WaitUntilReady() {
 }
 
 absl::Status ControlPlane::StartControllerManager() {
+  // Nobody sends a node's heartbeats, which the life-cycle controller would miss.
   return StartProcess("kube-controller-manager",
-                      {"--kubeconfig=admin.kubeconfig", "--secure-port=0", "--leader-elect=false",
+                      {"--controllers=*,-node-lifecycle-controller",
+                       "--kubeconfig=admin.kubeconfig", "--secure-port=0", "--leader-elect=false",
                        "--service-account-private-key-file=accounts.key", "--root-ca-file=ca.crt"});
 }
 
@@ -263,8 +265,10 @@ absl::StatusOr<std::string> ControlPlane::NewNamespace() {
   const json account = {{"apiVersion", "v1"},
                         {"kind", "ServiceAccount"},
                         {"metadata", {{"name", "default"}, {"namespace", name}}}};
-  // The controller manager makes that account too.
-  absl::Status status = Kubectl({"apply"}, made.dump() + "\n---\n" + account.dump()).status();
+  // The controller manager makes that account too, perhaps at this moment: hence the server
+  // decides.
+  absl::Status status =
+      Kubectl({"apply", "--server-side"}, made.dump() + "\n---\n" + account.dump()).status();
   if (!status.ok()) return status;
   return name;
 }
@@ -292,7 +296,7 @@ absl::StatusOr<std::string> ControlPlane::KubeconfigOf(const std::string& name_s
         {"subjects", {{{"kind", "ServiceAccount"}, {"name", account}, {"namespace", name_space}}}}};
     manifests += "\n---\n" + cluster_role.dump() + "\n---\n" + binding.dump();
   }
-  absl::Status status = Kubectl({"apply"}, manifests).status();
+  absl::Status status = Kubectl({"apply", "--server-side"}, manifests).status();
   if (!status.ok()) return status;
   absl::StatusOr<std::string> token =
       Kubectl({"create", "token", account, "--namespace", name_space, "--duration=1h"});

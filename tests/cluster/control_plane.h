@@ -26,7 +26,9 @@ class ControlPlane {
   static absl::StatusOr<std::unique_ptr<ControlPlane>> Start();
   ~ControlPlane();
 
-  // These return at once; each works once and does nothing when called again.
+  // These return at once; each works once and does nothing when called again. The controller
+  // manager collects garbage, evicts from tainted nodes and deletes the pods of a node that does
+  // not exist, after 40 s; it does not miss the heartbeats of nodes.
   absl::Status StartControllerManager();
   absl::Status StartScheduler();
 
