@@ -30,12 +30,6 @@ constexpr Duration kStartLimit = 60s;
 constexpr int kPollMs = 50;
 constexpr size_t kLogLines = 15;
 
-absl::StatusOr<std::string> MakeFolder() {
-  std::string name = (std::filesystem::temp_directory_path() / "grapevine-cluster-XXXXXX").string();
-  if (mkdtemp(name.data()) == nullptr) return absl::InternalError("no temporary folder");
-  return name;
-}
-
 absl::Status WriteFile(const std::string& path, const std::string& text) {
   std::ofstream file(path);
   file << text;
@@ -95,30 +89,29 @@ absl::Status WaitUntil(const std::function<bool()>& done, local::ChildProcess& c
 absl::StatusOr<std::unique_ptr<ControlPlane>> ControlPlane::Start() {
   const std::optional<std::string> programs = KubernetesPrograms();
   if (!programs) return absl::NotFoundError("no Kubernetes programs: ./dev tools provides them");
-  absl::StatusOr<std::string> folder = MakeFolder();
+  absl::StatusOr<ScratchFolder> folder = ScratchFolder::Make();
   if (!folder.ok()) return folder.status();
   // The constructor is private.
-  std::unique_ptr<ControlPlane> result(new ControlPlane(*programs, *folder));
+  std::unique_ptr<ControlPlane> result(new ControlPlane(*programs, *std::move(folder)));
   absl::Status status = result->MakeCertificates();
   if (status.ok()) status = result->StartEtcd();
   if (status.ok()) status = result->StartApiServer();
   if (status.ok()) status = result->WaitUntilReady();
-  if (!status.ok()) return result->Failed(status);
-  result->keep_folder_ = false;
-  return result;
+  if (status.ok()) return result;
+  result->scratch_.Keep();
+  return result->Failed(status);
 }
 
-ControlPlane::ControlPlane(std::string programs, std::string folder)
+ControlPlane::ControlPlane(std::string programs, ScratchFolder scratch)
     : programs_(std::move(programs)),
-      folder_(std::move(folder)),
+      scratch_(std::move(scratch)),
+      folder_(scratch_.path()),
       kubeconfig_(folder_ + "/admin.kubeconfig") {}
 
 ControlPlane::~ControlPlane() {
   // Nothing of it is wanted any more, so nothing need end in order; but who writes goes first.
   while (!processes_.empty()) processes_.pop_back();
   if (port_holder_ >= 0) close(port_holder_);
-  std::error_code ignored;
-  if (!keep_folder_) std::filesystem::remove_all(folder_, ignored);
 }
 
 absl::Status ControlPlane::MakeCertificates() const {
