@@ -13,11 +13,13 @@ namespace grapevine::controller {
 
 // Which collection of the API server: {"grapevine.dev", "v1alpha1", "trainingjobs"} or, for the
 // core group, {"", "v1", "pods"}. Create also takes {"", "v1", "pods/NAME/binding"}, by which a pod
-// that has no node yet gets one.
+// that has no node yet gets one. An object without a namespace is one of "default", unless its kind
+// has none.
 struct Resource {
   std::string group;
   std::string version;
   std::string plural;
+  bool cluster_wide = false;  // its objects have no namespace: nodes, tokenreviews
 
   bool operator==(const Resource&) const = default;
 };

@@ -49,8 +49,9 @@ std::string PathOf(const Resource& resource, std::string_view name_space,
   return path;
 }
 
-std::string NamespaceOf(const json& object) {
-  const std::string name_space = controller::KeyOf(object).name_space;
+std::string NamespaceOf(const Resource& resource, const json& object) {
+  if (resource.cluster_wide) return "";
+  std::string name_space = controller::KeyOf(object).name_space;
   return name_space.empty() ? "default" : name_space;
 }
 
@@ -271,7 +272,7 @@ absl::StatusOr<json> HttpApiClient::List(const Resource& resource, std::string_v
 
 absl::StatusOr<json> HttpApiClient::Create(const Resource& resource, const json& object) {
   return CallForObject({.method = "POST",
-                        .target = PathOf(resource, NamespaceOf(object)),
+                        .target = PathOf(resource, NamespaceOf(resource, object)),
                         .body = object.dump(),
                         .content_type = kJson});
 }
@@ -279,17 +280,17 @@ absl::StatusOr<json> HttpApiClient::Create(const Resource& resource, const json&
 absl::StatusOr<json> HttpApiClient::Update(const Resource& resource, const json& object) {
   return CallForObject(
       {.method = "PUT",
-       .target = PathOf(resource, NamespaceOf(object), controller::KeyOf(object).name),
+       .target = PathOf(resource, NamespaceOf(resource, object), controller::KeyOf(object).name),
        .body = object.dump(),
        .content_type = kJson});
 }
 
 absl::StatusOr<json> HttpApiClient::UpdateStatus(const Resource& resource, const json& object) {
-  return CallForObject(
-      {.method = "PUT",
-       .target = PathOf(resource, NamespaceOf(object), controller::KeyOf(object).name, "status"),
-       .body = object.dump(),
-       .content_type = kJson});
+  return CallForObject({.method = "PUT",
+                        .target = PathOf(resource, NamespaceOf(resource, object),
+                                         controller::KeyOf(object).name, "status"),
+                        .body = object.dump(),
+                        .content_type = kJson});
 }
 
 absl::StatusOr<json> HttpApiClient::Patch(const Resource& resource, std::string_view name_space,
@@ -301,13 +302,13 @@ absl::StatusOr<json> HttpApiClient::Patch(const Resource& resource, std::string_
 }
 
 absl::StatusOr<json> HttpApiClient::Apply(const Resource& resource, const json& object) {
-  return CallForObject(
-      {.method = "PATCH",
-       .target = fmt::format("{}?fieldManager={}&force=true",
-                             PathOf(resource, NamespaceOf(object), controller::KeyOf(object).name),
-                             kFieldManager),
-       .body = object.dump(),
-       .content_type = kApplyPatch});
+  return CallForObject({.method = "PATCH",
+                        .target = fmt::format("{}?fieldManager={}&force=true",
+                                              PathOf(resource, NamespaceOf(resource, object),
+                                                     controller::KeyOf(object).name),
+                                              kFieldManager),
+                        .body = object.dump(),
+                        .content_type = kApplyPatch});
 }
 
 absl::Status HttpApiClient::Delete(const Resource& resource, std::string_view name_space,

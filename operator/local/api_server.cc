@@ -181,7 +181,11 @@ absl::StatusOr<json> ApiServer::Create(const Resource& resource, const json& obj
   const Collection collection{resource.group, resource.plural};
   json created = object;
   json& metadata = created["metadata"];
-  if (KeyOf(object).name_space.empty()) metadata["namespace"] = "default";
+  if (resource.cluster_wide) {
+    metadata.erase("namespace");
+  } else if (KeyOf(object).name_space.empty()) {
+    metadata["namespace"] = "default";
+  }
   created.erase("status");
   if (collection == Collection{"", "pods"}) created["status"] = {{"phase", "Pending"}};
   if (UidOf(object).empty()) metadata["uid"] = NewUid();
@@ -223,7 +227,7 @@ absl::StatusOr<json> ApiServer::Bind(const std::string& pod, const json& binding
 absl::StatusOr<json> ApiServer::Update(const Resource& resource, const json& object) {
   const Collection collection{resource.group, resource.plural};
   MutexLock lock(mutex_);
-  absl::StatusOr<Object> found = FindToWriteLocked(collection, object);
+  absl::StatusOr<Object> found = FindToWriteLocked(resource, object);
   if (!found.ok()) return found.status();
   return ReplaceLocked(collection, *found, object);
 }
@@ -254,7 +258,7 @@ json ApiServer::ReplaceLocked(const Collection& collection, const Object& found,
 absl::StatusOr<json> ApiServer::UpdateStatus(const Resource& resource, const json& object) {
   const Collection collection{resource.group, resource.plural};
   MutexLock lock(mutex_);
-  absl::StatusOr<Object> found = FindToWriteLocked(collection, object);
+  absl::StatusOr<Object> found = FindToWriteLocked(resource, object);
   if (!found.ok()) return found.status();
   json now = **found;
   now["status"] = At(object, "status");
@@ -367,13 +371,14 @@ absl::StatusOr<ApiServer::Object> ApiServer::FindLocked(const Collection& collec
   return absl::NotFoundError(fmt::format("{} not found", Named(collection.second, key)));
 }
 
-absl::StatusOr<ApiServer::Object> ApiServer::FindToWriteLocked(const Collection& collection,
+absl::StatusOr<ApiServer::Object> ApiServer::FindToWriteLocked(const Resource& resource,
                                                                const json& object) const {
   if (!At(object, "metadata").is_object() || ResourceVersionOf(object).empty()) {
     return absl::InvalidArgumentError("metadata.resourceVersion: the version read is required");
   }
+  const Collection collection{resource.group, resource.plural};
   Request key = KeyOf(object);
-  if (key.name_space.empty()) key.name_space = "default";
+  if (key.name_space.empty() && !resource.cluster_wide) key.name_space = "default";
   absl::StatusOr<Object> found = FindLocked(collection, key);
   if (!found.ok()) return found;
   const bool other = !UidOf(object).empty() && UidOf(object) != UidOf(**found);

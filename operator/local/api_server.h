@@ -103,7 +103,7 @@ class ApiServer final : public controller::ApiClient {
                                     const controller::Request& key) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::StatusOr<nlohmann::json> Bind(const std::string& pod, const nlohmann::json& binding);
-  absl::StatusOr<Object> FindToWriteLocked(const Collection& collection,
+  absl::StatusOr<Object> FindToWriteLocked(const controller::Resource& resource,
                                            const nlohmann::json& object) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool IsOrphanLocked(const nlohmann::json& object) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

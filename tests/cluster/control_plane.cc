@@ -30,12 +30,6 @@ constexpr Duration kStartLimit = 60s;
 constexpr int kPollMs = 50;
 constexpr size_t kLogLines = 15;
 
-absl::StatusOr<std::string> MakeFolder() {
-  std::string name = (std::filesystem::temp_directory_path() / "grapevine-cluster-XXXXXX").string();
-  if (mkdtemp(name.data()) == nullptr) return absl::InternalError("no temporary folder");
-  return name;
-}
-
 absl::Status WriteFile(const std::string& path, const std::string& text) {
   std::ofstream file(path);
   file << text;
@@ -95,30 +89,29 @@ absl::Status WaitUntil(const std::function<bool()>& done, local::ChildProcess& c
 absl::StatusOr<std::unique_ptr<ControlPlane>> ControlPlane::Start() {
   const std::optional<std::string> programs = KubernetesPrograms();
   if (!programs) return absl::NotFoundError("no Kubernetes programs: ./dev tools provides them");
-  absl::StatusOr<std::string> folder = MakeFolder();
+  absl::StatusOr<ScratchFolder> folder = ScratchFolder::Make();
   if (!folder.ok()) return folder.status();
   // The constructor is private.
-  std::unique_ptr<ControlPlane> result(new ControlPlane(*programs, *folder));
+  std::unique_ptr<ControlPlane> result(new ControlPlane(*programs, *std::move(folder)));
   absl::Status status = result->MakeCertificates();
   if (status.ok()) status = result->StartEtcd();
   if (status.ok()) status = result->StartApiServer();
   if (status.ok()) status = result->WaitUntilReady();
-  if (!status.ok()) return result->Failed(status);
-  result->keep_folder_ = false;
-  return result;
+  if (status.ok()) return result;
+  result->scratch_.Keep();
+  return result->Failed(status);
 }
 
-ControlPlane::ControlPlane(std::string programs, std::string folder)
+ControlPlane::ControlPlane(std::string programs, ScratchFolder scratch)
     : programs_(std::move(programs)),
-      folder_(std::move(folder)),
+      scratch_(std::move(scratch)),
+      folder_(scratch_.path()),
       kubeconfig_(folder_ + "/admin.kubeconfig") {}
 
 ControlPlane::~ControlPlane() {
   // Nothing of it is wanted any more, so nothing need end in order; but who writes goes first.
   while (!processes_.empty()) processes_.pop_back();
   if (port_holder_ >= 0) close(port_holder_);
-  std::error_code ignored;
-  if (!keep_folder_) std::filesystem::remove_all(folder_, ignored);
 }
 
 absl::Status ControlPlane::MakeCertificates() const {
@@ -187,8 +180,10 @@ absl::Status ControlPlane::WaitUntilReady() {
 }
 
 absl::Status ControlPlane::StartControllerManager() {
+  // Nobody sends a node's heartbeats, which the life-cycle controller would miss.
   return StartProcess("kube-controller-manager",
-                      {"--kubeconfig=admin.kubeconfig", "--secure-port=0", "--leader-elect=false",
+                      {"--controllers=*,-node-lifecycle-controller",
+                       "--kubeconfig=admin.kubeconfig", "--secure-port=0", "--leader-elect=false",
                        "--service-account-private-key-file=accounts.key", "--root-ca-file=ca.crt"});
 }
 
@@ -263,8 +258,10 @@ absl::StatusOr<std::string> ControlPlane::NewNamespace() {
   const json account = {{"apiVersion", "v1"},
                         {"kind", "ServiceAccount"},
                         {"metadata", {{"name", "default"}, {"namespace", name}}}};
-  // The controller manager makes that account too.
-  absl::Status status = Kubectl({"apply"}, made.dump() + "\n---\n" + account.dump()).status();
+  // The controller manager makes that account too, perhaps at this moment: hence the server
+  // decides.
+  absl::Status status =
+      Kubectl({"apply", "--server-side"}, made.dump() + "\n---\n" + account.dump()).status();
   if (!status.ok()) return status;
   return name;
 }
@@ -292,7 +289,7 @@ absl::StatusOr<std::string> ControlPlane::KubeconfigOf(const std::string& name_s
         {"subjects", {{{"kind", "ServiceAccount"}, {"name", account}, {"namespace", name_space}}}}};
     manifests += "\n---\n" + cluster_role.dump() + "\n---\n" + binding.dump();
   }
-  absl::Status status = Kubectl({"apply"}, manifests).status();
+  absl::Status status = Kubectl({"apply", "--server-side"}, manifests).status();
   if (!status.ok()) return status;
   absl::StatusOr<std::string> token =
       Kubectl({"create", "token", account, "--namespace", name_space, "--duration=1h"});

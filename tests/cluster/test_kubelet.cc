@@ -32,7 +32,7 @@ const Resource& Pods() {
 }
 
 const Resource& Nodes() {
-  static const Resource kNodes{"", "v1", "nodes"};
+  static const Resource kNodes{"", "v1", "nodes", /*cluster_wide=*/true};
   return kNodes;
 }
 
@@ -97,20 +97,22 @@ void TestKubelet::Stop() {
     changed_.NotifyAll();
   }
   if (thread_.joinable()) thread_.join();
+  for (const std::string& node : std::exchange(made_nodes_, {})) {
+    const absl::Status status = client_->Delete(Nodes(), "", node, {});
+    if (!status.ok()) LogWarn("cannot remove node {}: {}", node, status.ToString());
+  }
 }
 
 absl::Status TestKubelet::MakeNode(const std::string& name) {
-  absl::StatusOr<json> node = client_->Create(
-      Nodes(), {{"apiVersion", "v1"}, {"kind", "Node"}, {"metadata", {{"name", name}}}});
-  if (!node.ok()) return node.status();
-  node_namespaces_[name] = KeyOf(*node).name_space;
-  (*node)["status"] = NodeStatus("True", "KubeletReady");
-  if (absl::Status status = client_->UpdateStatus(Nodes(), *node).status(); !status.ok()) {
-    return status;
-  }
+  const json node = {{"apiVersion", "v1"}, {"kind", "Node"}, {"metadata", {{"name", name}}}};
+  absl::Status status = client_->Create(Nodes(), node).status();
+  if (!status.ok()) return status;
+  made_nodes_.insert(name);
+  status = WriteStatus(Nodes(), {"", name},
+                       [](const json&) { return NodeStatus("True", "KubeletReady"); });
+  if (!status.ok()) return status;
   // A server taints a new node until someone finds it ready.
-  return client_->Patch(Nodes(), node_namespaces_[name], name, {{"spec", {{"taints", nullptr}}}})
-      .status();
+  return client_->Patch(Nodes(), "", name, {{"spec", {{"taints", nullptr}}}}).status();
 }
 
 absl::Status TestKubelet::LoseNode(const std::string& node) {
@@ -118,18 +120,14 @@ absl::Status TestKubelet::LoseNode(const std::string& node) {
     MutexLock lock(mutex_);
     lost_nodes_.insert(node);
   }
-  const std::string& name_space = node_namespaces_.at(node);
-  absl::StatusOr<json> lost = client_->Get(Nodes(), name_space, node);
-  if (!lost.ok()) return lost.status();
-  (*lost)["status"] = NodeStatus("Unknown", "NodeStatusUnknown");
-  if (absl::Status status = client_->UpdateStatus(Nodes(), *lost).status(); !status.ok()) {
-    return status;
-  }
+  absl::Status status = WriteStatus(
+      Nodes(), {"", node}, [](const json&) { return NodeStatus("Unknown", "NodeStatusUnknown"); });
+  if (!status.ok()) return status;
   json taints = json::array();
   for (const char* effect : {"NoSchedule", "NoExecute"}) {
     taints.push_back({{"key", "node.kubernetes.io/unreachable"}, {"effect", effect}});
   }
-  return client_->Patch(Nodes(), name_space, node, {{"spec", {{"taints", taints}}}}).status();
+  return client_->Patch(Nodes(), "", node, {{"spec", {{"taints", taints}}}}).status();
 }
 
 void TestKubelet::Hold(const std::string& prefix) {
@@ -146,7 +144,7 @@ void TestKubelet::Release(const std::string& prefix) {
 }
 
 absl::Status TestKubelet::End(const Request& pod, const PodEnd& end) {
-  return WritePodStatus(pod, [&](const json& now) {
+  return WriteStatus(Pods(), pod, [&](const json& now) {
     json status = local::ExitedStatus(now, {.code = end.exit_code}, Now());
     json& terminated = status["containerStatuses"][0]["state"]["terminated"];
     if (end.exit_code != 0) terminated["reason"] = end.reason;
@@ -158,7 +156,7 @@ absl::Status TestKubelet::End(const Request& pod, const PodEnd& end) {
 }
 
 absl::Status TestKubelet::Evict(const Request& pod, const std::string& reason) {
-  const absl::Status status = WritePodStatus(pod, [&](const json& now) {
+  absl::Status status = WriteStatus(Pods(), pod, [&](const json& now) {
     return WithCondition(now.at("status"), {{"type", api::kDisruptionTargetCondition},
                                             {"status", "True"},
                                             {"reason", reason},
@@ -228,7 +226,7 @@ bool TestKubelet::IsHeldLocked(const std::string& pod) const {
 }
 
 bool TestKubelet::GiveNode(const json& pod) {
-  if (const std::string node = NodeOf(pod); !node.empty()) return node_namespaces_.contains(node);
+  if (const std::string node = NodeOf(pod); !node.empty()) return made_nodes_.contains(node);
   if (!options_.binds) return false;
   std::string node;
   {
@@ -253,7 +251,7 @@ void TestKubelet::MakeRunning(const json& pod) {
   const uint32_t number = ++pods_started_;
   const std::string ip =
       fmt::format("10.{}.{}.{}", 64 + number / (250 * 250), number / 250 % 250, 1 + number % 250);
-  const absl::Status status = WritePodStatus(KeyOf(pod), [&](const json& now) {
+  const absl::Status status = WriteStatus(Pods(), KeyOf(pod), [&](const json& now) {
     if (UidOf(now) != UidOf(pod)) return now.at("status");
     json running = local::RunningStatus(now, Now());
     running["podIP"] = ip;
@@ -265,14 +263,14 @@ void TestKubelet::MakeRunning(const json& pod) {
   }
 }
 
-absl::Status TestKubelet::WritePodStatus(const Request& key,
-                                         const std::function<json(const json&)>& status) {
+absl::Status TestKubelet::WriteStatus(const Resource& resource, const Request& key,
+                                      const std::function<json(const json&)>& status) {
   absl::Status written;
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
-    absl::StatusOr<json> now = client_->Get(Pods(), key.name_space, key.name);
+    absl::StatusOr<json> now = client_->Get(resource, key.name_space, key.name);
     if (!now.ok()) return now.status();
     (*now)["status"] = status(*now);
-    written = client_->UpdateStatus(Pods(), *now).status();
+    written = client_->UpdateStatus(resource, *now).status();
     if (written.code() != absl::StatusCode::kAborted) return written;
   }
   return written;

@@ -44,6 +44,7 @@ class TestKubelet {
 
   // Makes the nodes, Ready, and begins to take pods. REQUIRES: called once.
   absl::Status Start();
+  // Takes the nodes away, so that no scheduler gives them to anyone; pods stay as they are.
   void Stop();
 
   // A pod whose name begins with `prefix` stays Pending, on no node, until it is released.
@@ -66,8 +67,9 @@ class TestKubelet {
   // False when the pod has no node afterwards.
   bool GiveNode(const nlohmann::json& pod);
   void MakeRunning(const nlohmann::json& pod);
-  absl::Status WritePodStatus(const controller::Request& key,
-                              const std::function<nlohmann::json(const nlohmann::json&)>& status);
+  // `status` makes the new status of the object as it is now.
+  absl::Status WriteStatus(const controller::Resource& resource, const controller::Request& key,
+                           const std::function<nlohmann::json(const nlohmann::json&)>& status);
   bool IsHeldLocked(const std::string& pod) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void MarkDirty(const controller::Request& key);
 
@@ -89,7 +91,7 @@ class TestKubelet {
   size_t next_node_ = 0;
   uint32_t pods_started_ = 0;
 
-  std::map<std::string, std::string> node_namespaces_;  // as the server has them; set by Start
+  std::set<std::string> made_nodes_;  // set by Start
   controller::Informer pods_;
   std::thread thread_;  // set by Start, joined by Stop
 };

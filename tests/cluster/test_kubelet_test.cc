@@ -17,7 +17,7 @@ using nlohmann::json;
 using ::testing::UnorderedElementsAre;
 
 const Resource kPods{"", "v1", "pods"};
-const Resource kNodes{"", "v1", "nodes"};
+const Resource kNodes{"", "v1", "nodes", /*cluster_wide=*/true};
 
 class TestKubeletTest : public ::testing::Test {
  protected:
@@ -36,7 +36,7 @@ class TestKubeletTest : public ::testing::Test {
   // Until `done` holds of the pod; null once it is gone.
   json WaitFor(const std::string& name, const std::function<bool(const json&)>& done) {
     while (true) {
-      const json pod = Get(name);
+      json pod = Get(name);
       if (done(pod)) return pod;
       std::this_thread::sleep_for(1ms);
     }

@@ -100,6 +100,22 @@ TEST_P(ApiClientSuite, SpecAndStatusAreWrittenApart) {
   EXPECT_EQ(job["metadata"]["generation"], 2);
 }
 
+TEST_P(ApiClientSuite, WhatHasNoNamespaceIsFoundWithoutOne) {
+  const Resource nodes{"", "v1", "nodes", /*cluster_wide=*/true};
+  const auto created = client_.Create(
+      nodes, {{"apiVersion", "v1"}, {"kind", "Node"}, {"metadata", {{"name", "a"}}}});
+  ASSERT_TRUE(created.ok()) << created.status();
+  EXPECT_FALSE((*created)["metadata"].contains("namespace"));
+  json node = *client_.Get(nodes, "", "a");
+  node["metadata"]["labels"]["tier"] = "x";
+  ASSERT_CODE(client_.Update(nodes, node).status(), kOk);
+  node = *client_.Get(nodes, "", "a");
+  node["status"]["phase"] = "Running";
+  ASSERT_CODE(client_.UpdateStatus(nodes, node).status(), kOk);
+  EXPECT_THAT(NamesIn(*client_.List(nodes, "", {})), ElementsAre("a"));
+  ASSERT_CODE(client_.Delete(nodes, "", "a", {}), kOk);
+}
+
 TEST_P(ApiClientSuite, APodGetsItsNodeByABindingAndOnce) {
   const json pod = *client_.Create(kPods, Pod("a"));
   json binding = {{"apiVersion", "v1"},

@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "fmt/format.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"
@@ -61,7 +62,7 @@ void Judge(const json& node, const std::string& path, std::vector<std::string>& 
   if (!SpeaksInWords(node)) faults.push_back(path + ": a rule without words");
   const json properties = node.value("properties", json::object());
   for (const auto& [name, child] : properties.items()) {
-    Judge(child, path + "." + name, faults);
+    Judge(child, fmt::format("{}.{}", path, name), faults);
   }
   if (node.contains("items")) Judge(node.at("items"), path + "[]", faults);
 }
