@@ -10,6 +10,7 @@
 #include "fmt/format.h"
 #include "operator/base/clock.h"
 #include "operator/kube/credentials.h"
+#include "operator/kube/https.h"
 #include "operator/local/child_process.h"
 
 namespace grapevine::assembly {
@@ -34,6 +35,7 @@ local::Command CommandOf(const kube::ExecPlugin& plugin, const std::string& info
   for (const auto& [name, value] : variables) command.environment.push_back(name + "=" + value);
   for (char** each = environ; *each != nullptr; ++each) {
     const std::string variable = *each;
+    if (variable == std::string("SSL_CERT_FILE=") + kube::kNoCertificates) continue;
     if (!variables.contains(variable.substr(0, variable.find('=')))) {
       command.environment.push_back(variable);
     }

@@ -70,6 +70,9 @@ class Https {
   const std::string server_;
 };
 
+// What SSL_CERT_FILE is set to in a process that uses this: children must not inherit it.
+inline constexpr char kNoCertificates[] = "/dev/null";
+
 // `text` for a query.
 std::string EncodeQuery(const std::string& text);
 

@@ -57,6 +57,13 @@ std::string OperatorProcess::Log() const {
   return std::move(text).str();
 }
 
+int OperatorProcess::MetricsPort() const {
+  const std::string log = Log();
+  const std::string before = "metrics on port ";
+  const size_t at = log.find(before);
+  return at == std::string::npos ? 0 : std::stoi(log.substr(at + before.size()));
+}
+
 local::ExitStatus OperatorProcess::Wait() {
   while (!exit_) {
     exit_ = child_->TryWait();

@@ -21,6 +21,9 @@ class OperatorProcess {
   bool WaitForLog(const std::string& text);
   std::string Log() const;
 
+  // Once the log says it.
+  int MetricsPort() const;
+  int pid() const { return child_->pid(); }
   void Signal(int signal) { child_->Signal(signal); }
   // Waits for its end.
   local::ExitStatus Wait();

@@ -1,0 +1,190 @@
+// What the operator costs against a real API server on this machine: the time to create the pods of
+// many jobs, as a multiple of what a plain loop of POSTs over 32 connections takes for the same
+// pods in the same run, and the operator's memory with them. No pod runs: there are no nodes.
+
+#include <algorithm>
+#include <atomic>
+#include <csignal>
+#include <cstdio>
+#include <fstream>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "CLI/CLI.hpp"
+#include "fmt/format.h"
+#include "operator/api/training_job.h"
+#include "operator/base/check.h"
+#include "operator/kube/http_api_client.h"
+#include "operator/kube/kubeconfig.h"
+#include "operator/training_job/apply.h"
+#include "operator/training_job/worker_pod.h"
+#include "tests/cluster/control_plane.h"
+#include "tests/e2e/operator_process.h"
+#include "tests/operator/metrics/scrape.h"
+
+namespace grapevine {
+namespace {
+
+using nlohmann::json;
+
+constexpr int kConnections = 32;
+
+struct Size {
+  int jobs;
+  int workers;  // of each
+};
+
+api::TrainingJob MakeJob(const std::string& name_space, int number, int workers) {
+  api::TrainingJob job;
+  job.metadata.name = fmt::format("job-{}", number);
+  job.metadata.name_space = name_space;
+  job.metadata.uid = fmt::format("00000000-0000-0000-0000-{:012}", number);
+  job.spec.workers.replicas = workers;
+  job.spec.workers.max_replicas = workers;
+  job.spec.workers.pod_template = {
+      {"spec",
+       {{"containers",
+         {{{"name", "worker"},
+           {"image", "grapevine-worker"},
+           {"resources", {{"requests", {{"cpu", "1"}, {"memory", "1Gi"}}}}}}}}}}};
+  return job;
+}
+
+class Bench {
+ public:
+  Bench(cluster::ControlPlane& plane, const kube::Access& access)
+      : plane_(plane), client_(access, &clock_, {}) {}
+
+  // Seconds that a plain loop takes for the pods.
+  double Loop(const Size& size) {
+    const std::string name_space = *plane_.NewNamespace();
+    std::atomic<int> next = 0;
+    const Time begun = clock_.Now();
+    std::vector<std::jthread> threads;
+    for (int i = 0; i < kConnections; ++i) {
+      threads.emplace_back([&] {
+        for (int n; (n = next++) < size.jobs * size.workers;) {
+          const json pod =
+              training_job::MakeWorkerPod(MakeJob(name_space, n / size.workers, size.workers),
+                                          {.slot = n % size.workers, .incarnation = 0}, "hub:1");
+          GRAPEVINE_CHECK(client_.Create(training_job::kPods, pod).ok());
+        }
+      });
+    }
+    threads.clear();
+    const double took = ToSeconds(clock_.Now() - begun);
+    Clear(name_space);
+    return took;
+  }
+
+  // Seconds from the first job's creation until the operator's last pod is there.
+  double Operator(const Size& size) {
+    const std::string name_space = *plane_.NewNamespace();
+    e2e::OperatorProcess grapevine(plane_.kubeconfig(), plane_.folder(), name_space,
+                                   {"--namespace", name_space, "--leader-elect", "false"});
+    GRAPEVINE_CHECK(grapevine.WaitForLog("workers are served"));
+    const Time begun = clock_.Now();
+    for (int i = 0; i < size.jobs; ++i) {
+      json job = api::ToJson(MakeJob(name_space, i, size.workers));
+      job["metadata"].erase("uid");
+      const auto created = client_.Create(training_job::kTrainingJobs, job);
+      GRAPEVINE_CHECK(created.ok());
+    }
+    while (Posts(grapevine.MetricsPort()) < size.jobs * size.workers) {
+      std::this_thread::sleep_for(20ms);
+    }
+    const double took = ToSeconds(clock_.Now() - begun);
+    std::this_thread::sleep_for(2s);  // its cache has them all
+    GRAPEVINE_CHECK(CountPods(name_space) == size.jobs * size.workers);
+    std::printf("  operator's memory: %.1f MiB, at its most %.1f; its CPU time %.2f s\n",
+                MemoryOf(grapevine.pid(), "VmRSS:"), MemoryOf(grapevine.pid(), "VmHWM:"),
+                ValueOf(grapevine.MetricsPort(), "process_cpu_seconds_total "));
+    grapevine.Signal(SIGKILL);
+    grapevine.Wait();
+    Clear(name_space);
+    return took;
+  }
+
+ private:
+  static double ValueOf(int port, const std::string& name) {
+    const std::string answer = metrics::Scrape(port);
+    const size_t at = answer.find("\n" + name);
+    return at == std::string::npos ? 0 : std::stod(answer.substr(at + 1 + name.size()));
+  }
+
+  // Objects that it has made: all of them pods, but for a graph a job once there are members.
+  static int Posts(int port) {
+    const std::string answer = metrics::Scrape(port);
+    int posts = 0;
+    for (size_t at = 0;
+         (at = answer.find("rest_client_requests_total{code=\"201\"", at)) != std::string::npos;) {
+      const size_t end = answer.find('\n', at);
+      const std::string line = answer.substr(at, end - at);
+      if (line.find("POST") != std::string::npos)
+        posts += std::stoi(line.substr(line.find("} ") + 2));
+      at = end;
+    }
+    return posts;
+  }
+
+  int CountPods(const std::string& name_space) {
+    const auto text =
+        plane_.Kubectl({"get", "--raw", "/api/v1/namespaces/" + name_space + "/pods?limit=1"});
+    GRAPEVINE_CHECK(text.ok());
+    const json list = json::parse(*text);
+    return static_cast<int>(list["items"].size()) + list["metadata"].value("remainingItemCount", 0);
+  }
+
+  static double MemoryOf(int pid, const std::string& what) {
+    std::ifstream status(fmt::format("/proc/{}/status", pid));
+    for (std::string line; std::getline(status, line);) {
+      if (line.starts_with(what)) return std::stod(line.substr(what.size())) / 1024;
+    }
+    return 0;
+  }
+
+  void Clear(const std::string& name_space) {
+    for (const char* path : {"/apis/grapevine.dev/v1alpha1/namespaces/{}/trainingjobs",
+                             "/api/v1/namespaces/{}/pods"}) {
+      const auto cleared =
+          plane_.Kubectl({"delete", "--raw", fmt::format(fmt::runtime(path), name_space)});
+      GRAPEVINE_CHECK(cleared.ok());
+    }
+  }
+
+  cluster::ControlPlane& plane_;
+  const RealClock clock_;
+  kube::HttpApiClient client_;
+};
+
+}  // namespace
+}  // namespace grapevine
+
+int main(int argc, char** argv) {
+  using namespace grapevine;
+  CLI::App app("Creating pods: the operator against a plain loop of POSTs.");
+  int rounds = 2;
+  Size size{.jobs = 100, .workers = 100};
+  app.add_option("--jobs", size.jobs);
+  app.add_option("--workers", size.workers, "of each job");
+  app.add_option("--rounds", rounds);
+  CLI11_PARSE(app, argc, argv);
+  auto plane = cluster::ControlPlane::Start();
+  if (!plane.ok()) {
+    std::fprintf(stderr, "%s\n", std::string(plane.status().message()).c_str());
+    return 1;
+  }
+  GRAPEVINE_CHECK((*plane)->InstallCrds().ok());
+  const auto access = kube::FindAccess({.kubeconfig = (*plane)->kubeconfig()});
+  GRAPEVINE_CHECK(access.ok());
+  Bench bench(**plane, *access);
+  for (int i = 0; i < rounds; ++i) {
+    const double loop = bench.Loop(size);
+    const double grapevine = bench.Operator(size);
+    std::printf("%d jobs of %d: loop %.2f s, operator %.2f s, ratio %.2f\n", size.jobs,
+                size.workers, loop, grapevine, grapevine / loop);
+    std::fflush(stdout);
+  }
+  return 0;
+}
