@@ -17,6 +17,7 @@ namespace {
 using controller::Resource;
 using controller::ResourceVersionOf;
 using controller::UidOf;
+using controller::WatchOptions;
 using nlohmann::json;
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
@@ -275,8 +276,10 @@ TEST_P(ApiClientSuite, AWatchFromAListMissesNothingAfterIt) {
 }
 
 TEST_P(ApiClientSuite, ASelectingWatchSeesObjectsComeAndGoWithTheirLabels) {
+  const json list = *client_.List(kJobs, ns_, {});
+  const WatchOptions from{.selector = "tier=x", .resource_version = ResourceVersionOf(list)};
   Heard heard;
-  const auto watch = client_.OpenWatch(kJobs, ns_, {.selector = "tier=x"}, heard.Listener());
+  const auto watch = client_.OpenWatch(kJobs, ns_, from, heard.Listener());
   ASSERT_TRUE(watch.ok()) << watch.status();
   json job = *client_.Create(kJobs, Job("a"));
   for (const char* tier : {"x", "y", "x"}) {
@@ -303,9 +306,11 @@ TEST_P(ApiClientSuite, AClosedWatchIsSilent) {
 }
 
 TEST_P(ApiClientSuite, TwoWatchesHearTheSameInTheSameOrder) {
+  const json list = *client_.List(kJobs, ns_, {});
+  const WatchOptions from{.resource_version = ResourceVersionOf(list)};
   Heard heard[2];
-  const auto first = client_.OpenWatch(kJobs, ns_, {}, heard[0].Listener());
-  const auto second = client_.OpenWatch(kJobs, ns_, {}, heard[1].Listener());
+  const auto first = client_.OpenWatch(kJobs, ns_, from, heard[0].Listener());
+  const auto second = client_.OpenWatch(kJobs, ns_, from, heard[1].Listener());
   std::vector<std::thread> writers;
   for (int w = 0; w < 3; ++w) {
     writers.emplace_back([this, w] {
