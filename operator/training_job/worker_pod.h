@@ -12,8 +12,8 @@ namespace grapevine::training_job {
 std::string PodName(const std::string& job, const PodToCreate& pod);
 
 // The pod object: the template, and on top of it name, labels, the job as controlling owner, and
-// the environment that the first container's worker reads (worker/environment.h). restartPolicy is
-// Never: a worker that ends is another incarnation. Pure.
+// the environment that the first container's worker reads (worker/assembly/environment.h).
+// restartPolicy is Never: a worker that ends is another incarnation. Pure.
 nlohmann::json MakeWorkerPod(const api::TrainingJob& job, const PodToCreate& pod,
                              const std::string& hub_address);
 

@@ -33,7 +33,7 @@ const std::vector<Room>& Rooms() {
       {"operator/health", 3, {}},
       {"operator/kube", 3, {}},
       {"operator/assembly", 4, {}},
-      {"worker", 4, {}},
+      {"worker", 4, {"worker/assembly"}},
       {"worker/gossip", 1, {}},
       {"worker/gossip/driver", 2, {"worker/gossip/chunk_pool", "worker/store", "worker/transport"}},
       {"worker/gossip/chunk_pool", 2, {}},
@@ -55,6 +55,7 @@ const std::vector<Room>& Rooms() {
       {"worker/checkpoint", 3, {}},
       {"worker/control", 3, {}},
       {"worker/metrics", 3, {}},
+      {"worker/assembly", 4, {}},
   };
   return rooms;
 }

@@ -6,7 +6,7 @@
 
 #include "operator/base/mutex.h"
 
-namespace grapevine {
+namespace grapevine::assembly {
 
 // Runs what takes long, one thing after the other, on a thread of its own. Thread-safe.
 class Errands {
@@ -56,4 +56,4 @@ class Errands {
   std::thread thread_;
 };
 
-}  // namespace grapevine
+}  // namespace grapevine::assembly

@@ -1,4 +1,4 @@
-#include "worker/errands.h"
+#include "worker/assembly/errands.h"
 
 #include <memory>
 #include <utility>
@@ -6,7 +6,7 @@
 
 #include "gtest/gtest.h"
 
-namespace grapevine {
+namespace grapevine::assembly {
 namespace {
 
 TEST(Errands, RunInOrder) {
@@ -80,4 +80,4 @@ TEST(Errands, WhatADroppedErrandHoldsMayPostAsItEnds) {
 }
 
 }  // namespace
-}  // namespace grapevine
+}  // namespace grapevine::assembly

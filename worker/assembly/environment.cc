@@ -1,4 +1,4 @@
-#include "worker/environment.h"
+#include "worker/assembly/environment.h"
 
 #include <charconv>
 #include <cstdlib>
@@ -6,7 +6,7 @@
 
 #include "fmt/format.h"
 
-namespace grapevine {
+namespace grapevine::assembly {
 
 absl::StatusOr<Environment> ReadEnvironment() {
   const auto get = [](const char* name, const char* fallback) {
@@ -41,4 +41,4 @@ absl::StatusOr<Environment> ReadEnvironment() {
   return found;
 }
 
-}  // namespace grapevine
+}  // namespace grapevine::assembly

@@ -1,6 +1,6 @@
-#include "worker/member_report.h"
+#include "worker/assembly/member_report.h"
 
-namespace grapevine {
+namespace grapevine::assembly {
 namespace {
 
 namespace proto = topology::v1;
@@ -49,4 +49,4 @@ void FillReport(const PartCounts& counts, const proto::Report& baseline, proto::
   report.set_bytes_received(counts.traffic.bytes_received - baseline.bytes_received());
 }
 
-}  // namespace grapevine
+}  // namespace grapevine::assembly

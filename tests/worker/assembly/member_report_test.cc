@@ -1,8 +1,8 @@
-#include "worker/member_report.h"
+#include "worker/assembly/member_report.h"
 
 #include "gtest/gtest.h"
 
-namespace grapevine {
+namespace grapevine::assembly {
 namespace {
 
 using topology::v1::Report;
@@ -108,4 +108,4 @@ TEST(MemberReport, CountsFromWhereTheMemberBegan) {
 }
 
 }  // namespace
-}  // namespace grapevine
+}  // namespace grapevine::assembly

@@ -4,7 +4,7 @@
 
 #include "absl/status/statusor.h"
 
-namespace grapevine {
+namespace grapevine::assembly {
 
 // What the environment says; the names stand here alone and in operator/training_job/worker_pod.
 struct Environment {
@@ -22,4 +22,4 @@ struct Environment {
 // InvalidArgument names every variable that is missing or wrong, and what is allowed.
 absl::StatusOr<Environment> ReadEnvironment();
 
-}  // namespace grapevine
+}  // namespace grapevine::assembly

@@ -5,11 +5,11 @@
 #include "worker/gossip/exchange_policy.h"
 #include "worker/train/trainer.h"
 
-namespace grapevine {
+namespace grapevine::assembly {
 
 // What a job's spec asks of each part, in that part's own words.
 dataset::Source SourceOf(const api::Dataset& spec);
 train::TrainerOptions TrainerOptionsOf(const api::Training& training);
 gossip::ExchangePolicy ExchangePolicyOf(const api::ExchangeSpec& exchange);
 
-}  // namespace grapevine
+}  // namespace grapevine::assembly

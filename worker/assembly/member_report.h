@@ -5,7 +5,7 @@
 #include "worker/train/trainer.h"
 #include "worker/transport/transport.h"
 
-namespace grapevine {
+namespace grapevine::assembly {
 
 // What a worker's parts have counted since its start, whichever member it was.
 struct PartCounts {
@@ -19,4 +19,4 @@ struct PartCounts {
 void FillReport(const PartCounts& counts, const topology::v1::Report& baseline,
                 topology::v1::Report& report);
 
-}  // namespace grapevine
+}  // namespace grapevine::assembly

@@ -1,11 +1,11 @@
-#include "worker/spec_options.h"
+#include "worker/assembly/spec_options.h"
 
 #include <utility>
 #include <vector>
 
 #include "gtest/gtest.h"
 
-namespace grapevine {
+namespace grapevine::assembly {
 namespace {
 
 TEST(SpecOptions, EachPartGetsWhatTheSpecSays) {
@@ -57,4 +57,4 @@ TEST(SpecOptions, EveryEncodingHasItsNameOnTheWire) {
 }
 
 }  // namespace
-}  // namespace grapevine
+}  // namespace grapevine::assembly

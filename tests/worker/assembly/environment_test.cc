@@ -1,11 +1,11 @@
-#include "worker/environment.h"
+#include "worker/assembly/environment.h"
 
 #include <cstdlib>
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-namespace grapevine {
+namespace grapevine::assembly {
 namespace {
 
 using ::testing::HasSubstr;
@@ -46,4 +46,4 @@ TEST_F(EnvironmentTest, RefusesThreadsThatAreNoCount) {
 }
 
 }  // namespace
-}  // namespace grapevine
+}  // namespace grapevine::assembly

@@ -1,6 +1,6 @@
-#include "worker/spec_options.h"
+#include "worker/assembly/spec_options.h"
 
-namespace grapevine {
+namespace grapevine::assembly {
 namespace {
 
 gossip::Encoding WireEncoding(api::Encoding encoding) {
@@ -43,4 +43,4 @@ gossip::ExchangePolicy ExchangePolicyOf(const api::ExchangeSpec& exchange) {
           .encoding = WireEncoding(exchange.encoding)};
 }
 
-}  // namespace grapevine
+}  // namespace grapevine::assembly
