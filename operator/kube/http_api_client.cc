@@ -187,10 +187,12 @@ class HttpApiClient::OpenedWatch final : public Watch {
       told_error_ = told_error_ || event.type == WatchEvent::Type::kError;
       on_event_(event);
     });
-    return client_->TryOnce(
+    const absl::Status status = client_->TryOnce(
         request, /*watch=*/true,
         [&](const HttpAnswer&, std::string_view bytes) { return decoder.Feed(bytes); },
         &cancellation_);
+    return status.ok() && decoder.pending() > 0 ? absl::DataLossError("it was cut off in an event")
+                                                : status;
   }
 
   // An error of the world is one of 5xx to whoever watches: wait, and watch again.
