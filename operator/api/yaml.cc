@@ -1,6 +1,7 @@
 #include "operator/api/yaml.h"
 
 #include <charconv>
+#include <sstream>
 #include <string>
 #include <system_error>
 #include <vector>
@@ -9,6 +10,7 @@
 #include "fmt/format.h"
 #include "operator/api/decimal.h"
 #include "operator/api/field_reader.h"
+#include "yaml-cpp/eventhandler.h"
 #include "yaml-cpp/yaml.h"
 
 namespace grapevine::api {
@@ -117,6 +119,32 @@ class Converter {
   int values_ = 0;
 };
 
+// Takes note of nothing.
+class Listener final : public YAML::EventHandler {
+ public:
+  void OnDocumentStart(const YAML::Mark&) override {}
+  void OnDocumentEnd() override {}
+  void OnNull(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnAlias(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnScalar(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                const std::string&) override {}
+  void OnSequenceStart(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                       YAML::EmitterStyle::value) override {}
+  void OnSequenceEnd() override {}
+  void OnMapStart(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                  YAML::EmitterStyle::value) override {}
+  void OnMapEnd() override {}
+};
+
+// Loading all documents to count them never ends for some texts, in which the parser finds an empty
+// document again and again.
+bool HasSecondDocument(const std::string& text) {
+  std::istringstream stream(text);
+  YAML::Parser parser(stream);
+  Listener listener;
+  return parser.HandleNextDocument(listener) && parser.HandleNextDocument(listener);
+}
+
 }  // namespace
 
 absl::StatusOr<json> ParseYaml(std::string_view text) {
@@ -127,13 +155,10 @@ absl::StatusOr<json> ParseYaml(std::string_view text) {
   // The YAML parser does not look.
   if (!IsUtf8(whole)) return absl::InvalidArgumentError("the text is not UTF-8");
   try {
-    const std::vector<YAML::Node> documents = YAML::LoadAll(whole);
-    if (documents.empty()) return json(nullptr);
-    if (documents.size() > 1) {
-      return absl::InvalidArgumentError(
-          fmt::format("{} YAML documents where one is expected", documents.size()));
+    if (HasSecondDocument(whole)) {
+      return absl::InvalidArgumentError("several YAML documents where one is expected");
     }
-    return Converter().Convert(documents.front(), 0);
+    return Converter().Convert(YAML::Load(whole), 0);
   } catch (const YAML::Exception& error) {
     return absl::InvalidArgumentError(fmt::format("line {}, column {}: {}", error.mark.line + 1,
                                                   error.mark.column + 1, error.msg));
