@@ -42,6 +42,10 @@ CLI::App* AddOperator(CLI::App& app, assembly::OperateOptions& options) {
       ->capture_default_str();
   operate->add_option("--topology-address", options.topology_address,
                       "host:port by which pods reach it; left out: $POD_IP");
+  operate
+      ->add_option("--worker-image", options.worker_image,
+                   "image of pods whose template names none")
+      ->capture_default_str();
   operate->add_option("--metrics", options.metrics, "host:port of the Prometheus metrics")
       ->capture_default_str();
   operate->add_option("--health", options.health, "host:port of /healthz and /readyz")

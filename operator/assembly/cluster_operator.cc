@@ -80,6 +80,7 @@ JobEngineOptions ClusterOperator::EngineOptions() {
   return {.name_space = options_.name_space,
           .topology_listen = options_.topology_listen,
           .topology_address = TopologyAddress(options_),
+          .worker_image = options_.worker_image,
           .threads = options_.threads,
           .sync_limit = kSyncLimit,
           .give_up = [this] { return IsPending(signals_); },

@@ -30,6 +30,7 @@ struct ClusterOperatorOptions {
   std::string name_space;        // whose jobs; empty: all
   std::string topology_listen;   // host:port, as are all addresses here
   std::string topology_address;  // by which pods reach it; empty: this pod's, or where it listens
+  std::string worker_image;      // of pods whose template names none
   std::string metrics_address;
   std::string health_address;
   bool leader_elect = true;

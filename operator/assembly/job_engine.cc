@@ -154,7 +154,8 @@ void JobEngine::StartController() {
                                     .clock = clock_,
                                     .wall = [] { return std::chrono::system_clock::now(); },
                                     .on_event = options_.on_event},
-      training_job::WorkerLaunch{.hub_address = topology_address()});
+      training_job::WorkerLaunch{.hub_address = topology_address(),
+                                 .image = options_.worker_image});
   controller_ = std::make_unique<controller::Controller>(
       reconciler_.get(), clock_, probe_,
       controller::ControllerOptions{.name = "trainingjob", .threads = options_.threads});

@@ -25,6 +25,7 @@ struct JobEngineOptions {
   std::string topology_listen = "127.0.0.1:0";  // host:port of the workers' streams; 0: a free one
   // host:port by which pods reach it; empty: where it listens.
   std::string topology_address;
+  std::string worker_image;       // see WorkerLaunch
   int threads = 1;                // that reconcile
   Duration sync_limit = 10s;      // for the first lists
   std::function<bool()> give_up;  // asked now and then meanwhile; empty: never

@@ -50,6 +50,7 @@ int Operate(const OperateOptions& options, const sigset_t& signals) {
                           {.name_space = options.name_space,
                            .topology_listen = options.topology,
                            .topology_address = options.topology_address,
+                           .worker_image = options.worker_image,
                            .metrics_address = options.metrics,
                            .health_address = options.health,
                            .leader_elect = options.leader_elect,

@@ -12,7 +12,8 @@ struct OperateOptions {
   std::string context;     // of the kubeconfig; empty: its current one
   std::string name_space;  // whose jobs; empty: all
   std::string topology = "0.0.0.0:7070";
-  std::string topology_address;  // by which pods reach it; empty: this pod's
+  std::string topology_address;                   // by which pods reach it; empty: this pod's
+  std::string worker_image = "grapevine-worker";  // of pods whose template names none
   std::string metrics = "0.0.0.0:8080";
   std::string health = "0.0.0.0:8081";
   bool leader_elect = true;

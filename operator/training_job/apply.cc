@@ -14,8 +14,8 @@ namespace {
 using nlohmann::json;
 
 absl::Status CreatePod(controller::ApiClient& client, const api::TrainingJob& job,
-                       const PodToCreate& pod, const std::string& hub_address) {
-  const absl::Status status = client.Create(kPods, MakeWorkerPod(job, pod, hub_address)).status();
+                       const PodToCreate& pod, const WorkerLaunch& launch) {
+  const absl::Status status = client.Create(kPods, MakeWorkerPod(job, pod, launch)).status();
   if (!absl::IsAlreadyExists(status)) return status;
   // Ours, made before a restart or seen by nobody yet; or a stranger's.
   const std::string name = PodName(job.metadata.name, pod);
@@ -27,14 +27,14 @@ absl::Status CreatePod(controller::ApiClient& client, const api::TrainingJob& jo
 
 // The first failure of the batch.
 absl::Status CreateBatch(controller::ApiClient& client, const api::TrainingJob& job,
-                         std::span<const PodToCreate> batch, const std::string& hub_address,
+                         std::span<const PodToCreate> batch, const WorkerLaunch& launch,
                          const std::function<void(const PodToCreate&)>& on_created) {
   std::vector<absl::Status> results(batch.size());
   std::vector<std::jthread> threads;
   for (size_t i = 1; i < batch.size(); ++i) {
-    threads.emplace_back([&, i] { results[i] = CreatePod(client, job, batch[i], hub_address); });
+    threads.emplace_back([&, i] { results[i] = CreatePod(client, job, batch[i], launch); });
   }
-  results[0] = CreatePod(client, job, batch[0], hub_address);
+  results[0] = CreatePod(client, job, batch[0], launch);
   threads.clear();
   absl::Status first;
   for (size_t i = 0; i < batch.size(); ++i) {
@@ -55,12 +55,12 @@ const controller::Resource kCommunicationGraphs = {api::kGroup, api::kVersion,
 const controller::Resource kPods = {"", "v1", "pods"};
 
 absl::Status CreatePods(controller::ApiClient& client, const api::TrainingJob& job,
-                        const std::vector<PodToCreate>& pods, const std::string& hub_address,
+                        const std::vector<PodToCreate>& pods, const WorkerLaunch& launch,
                         const std::function<void(const PodToCreate&)>& on_created) {
   std::span<const PodToCreate> left = pods;
   for (size_t batch = 1; !left.empty(); batch = std::min(2 * batch, kMostAtOnce)) {
     const size_t count = std::min(batch, left.size());
-    absl::Status status = CreateBatch(client, job, left.first(count), hub_address, on_created);
+    absl::Status status = CreateBatch(client, job, left.first(count), launch, on_created);
     if (!status.ok()) return status;
     left = left.subspan(count);
   }

@@ -9,6 +9,7 @@
 #include "operator/controller/api_client.h"
 #include "operator/controller/object_store.h"
 #include "operator/training_job/decide.h"
+#include "operator/training_job/worker_pod.h"
 
 namespace grapevine::training_job {
 
@@ -21,7 +22,7 @@ extern const controller::Resource kPods;
 // that is there afterwards: one that exists already and is the job's counts. FailedPrecondition
 // when the name is taken by someone else's.
 absl::Status CreatePods(controller::ApiClient& client, const api::TrainingJob& job,
-                        const std::vector<PodToCreate>& pods, const std::string& hub_address,
+                        const std::vector<PodToCreate>& pods, const WorkerLaunch& launch,
                         const std::function<void(const PodToCreate&)>& on_created);
 
 inline constexpr size_t kMostAtOnce = 16;

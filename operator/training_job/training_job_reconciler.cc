@@ -228,11 +228,10 @@ absl::Status TrainingJobReconciler::ChangePods(const Observed& observed, Decisio
     status.Update(deleted);
   }
   const Time now = parts_.clock->Now();
-  absl::Status created =
-      CreatePods(*parts_.client, observed.job, decision.create, launch_.hub_address,
-                 [&](const PodToCreate& pod) {
-                   own.created[PodName(observed.job.metadata.name, pod)] = {pod, now};
-                 });
+  absl::Status created = CreatePods(
+      *parts_.client, observed.job, decision.create, launch_, [&](const PodToCreate& pod) {
+        own.created[PodName(observed.job.metadata.name, pod)] = {pod, now};
+      });
   if (absl::IsResourceExhausted(created)) {
     decision.events.push_back({true, "QuotaExceeded", std::string(created.message())});
     decision.requeue_after = std::min(decision.requeue_after.value_or(kQuotaPause), kQuotaPause);

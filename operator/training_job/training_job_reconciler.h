@@ -14,13 +14,9 @@
 #include "operator/controller/reconciler.h"
 #include "operator/topology/hub.h"
 #include "operator/training_job/decide.h"
+#include "operator/training_job/worker_pod.h"
 
 namespace grapevine::training_job {
-
-// How a worker pod reaches the hub.
-struct WorkerLaunch {
-  std::string hub_address;  // host:port
-};
 
 struct ReconcilerParts {
   controller::ApiClient* client = nullptr;

@@ -38,7 +38,7 @@ std::string PodName(const std::string& job, const PodToCreate& pod) {
 }
 
 json MakeWorkerPod(const api::TrainingJob& job, const PodToCreate& pod,
-                   const std::string& hub_address) {
+                   const WorkerLaunch& launch) {
   json object = job.spec.workers.pod_template;
   if (!object.is_object()) object = json::object();
   object["apiVersion"] = "v1";
@@ -64,7 +64,10 @@ json MakeWorkerPod(const api::TrainingJob& job, const PodToCreate& pod,
     containers = json::array({{{"name", "worker"}}});
   }
   if (!containers[0].is_object()) containers[0] = {{"name", "worker"}};
-  AddEnvironment(containers[0], job.metadata.name, hub_address);
+  if (!launch.image.empty() && !containers[0].contains("image")) {
+    containers[0]["image"] = launch.image;
+  }
+  AddEnvironment(containers[0], job.metadata.name, launch.hub_address);
   return object;
 }
 

@@ -11,10 +11,16 @@ namespace grapevine::training_job {
 // <job>-<slot>-<incarnation>: the same for whoever makes it, so that it can be made once only.
 std::string PodName(const std::string& job, const PodToCreate& pod);
 
+// How a worker pod is run and reaches the hub.
+struct WorkerLaunch {
+  std::string hub_address;  // host:port
+  std::string image;        // of a template that names none; empty: left out
+};
+
 // The pod object: the template, and on top of it name, labels, the job as controlling owner, and
 // the environment that the first container's worker reads (worker/assembly/environment.h).
 // restartPolicy is Never: a worker that ends is another incarnation. Pure.
 nlohmann::json MakeWorkerPod(const api::TrainingJob& job, const PodToCreate& pod,
-                             const std::string& hub_address);
+                             const WorkerLaunch& launch);
 
 }  // namespace grapevine::training_job

@@ -65,9 +65,9 @@ class Bench {
     for (int i = 0; i < kConnections; ++i) {
       threads.emplace_back([&] {
         for (int n; (n = next++) < size.jobs * size.workers;) {
-          const json pod =
-              training_job::MakeWorkerPod(MakeJob(name_space, n / size.workers, size.workers),
-                                          {.slot = n % size.workers, .incarnation = 0}, "hub:1");
+          const json pod = training_job::MakeWorkerPod(
+              MakeJob(name_space, n / size.workers, size.workers),
+              {.slot = n % size.workers, .incarnation = 0}, {.hub_address = "hub:1"});
           GRAPEVINE_CHECK(client_.Create(training_job::kPods, pod).ok());
         }
       });
@@ -81,8 +81,9 @@ class Bench {
   // Seconds from the first job's creation until the operator's last pod is there.
   double Operator(const Size& size) {
     const std::string name_space = *plane_.NewNamespace();
-    e2e::OperatorProcess grapevine(plane_.kubeconfig(), plane_.folder(), name_space,
-                                   {"--namespace", name_space, "--leader-elect", "false"});
+    e2e::OperatorProcess grapevine(
+        plane_.kubeconfig(), plane_.folder(), name_space,
+        {"--namespace", name_space, "--leader-elect", "false", "--topology", "127.0.0.1:0"});
     GRAPEVINE_CHECK(grapevine.WaitForLog("workers are served"));
     const Time begun = clock_.Now();
     for (int i = 0; i < size.jobs; ++i) {

@@ -1,5 +1,9 @@
 // `grapevine operator` against a real API server, with worker processes for pods.
 
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
 #include <csignal>
 #include <memory>
 #include <string>
@@ -44,6 +48,31 @@ const json kRules = {
      {"verbs", {"get", "create", "update"}}},
     {{"apiGroups", {"events.k8s.io"}}, {"resources", {"events"}}, {"verbs", {"create", "patch"}}}};
 
+// A port that stays the test's own, while servers that say so too (gRPC's do) may listen at it.
+class ReservedPort {
+ public:
+  ReservedPort() : fd_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    const int on = 1;
+    setsockopt(fd_, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t length = sizeof(address);
+    EXPECT_EQ(bind(fd_, reinterpret_cast<sockaddr*>(&address), length), 0);
+    getsockname(fd_, reinterpret_cast<sockaddr*>(&address), &length);
+    port_ = ntohs(address.sin_port);
+  }
+  ~ReservedPort() { close(fd_); }
+  ReservedPort(const ReservedPort&) = delete;
+  ReservedPort& operator=(const ReservedPort&) = delete;
+
+  std::string address() const { return fmt::format("127.0.0.1:{}", port_); }
+
+ private:
+  const int fd_;
+  int port_ = 0;
+};
+
 class ClusterTest : public ::testing::Test {
  protected:
   void SetUp() override {
@@ -69,7 +98,8 @@ class ClusterTest : public ::testing::Test {
   std::unique_ptr<OperatorProcess> StartOperator(const std::string& name) {
     return std::make_unique<OperatorProcess>(
         kubeconfig_, plane_.folder(), name_space_ + "-" + name,
-        std::vector<std::string>{"--namespace", name_space_, "--lease-namespace", name_space_});
+        std::vector<std::string>{"--namespace", name_space_, "--lease-namespace", name_space_,
+                                 "--topology", topology_.address()});
   }
 
   absl::StatusOr<std::string> Kubectl(std::vector<std::string> arguments,
@@ -105,6 +135,7 @@ spec:
   ControlPlane& plane_ = SharedControlPlane();
   std::string name_space_;
   std::string kubeconfig_;
+  const ReservedPort topology_;  // as a Service has an address that outlives its pods
   std::unique_ptr<kube::HttpApiClient> client_;
   std::unique_ptr<local::ProcessKubelet> kubelet_;
 };
@@ -114,7 +145,7 @@ TEST_F(ClusterTest, TrainsAJobToItsEnd) {
   StartKubelet();
   const auto applied = Kubectl({"apply"}, DigitsJob(100));
   ASSERT_TRUE(applied.ok()) << applied.status();
-  const auto waited = Kubectl({"wait", "tj/digits", "--for=condition=Succeeded", "--timeout=100s"});
+  const auto waited = Kubectl({"wait", "tj/digits", "--for=condition=Succeeded", "--timeout=50s"});
   ASSERT_TRUE(waited.ok()) << waited.status() << grapevine->Log();
 
   const auto job = Kubectl({"get", "tj", "digits"});
@@ -134,6 +165,23 @@ TEST_F(ClusterTest, TrainsAJobToItsEnd) {
       Kubectl({"get", "lease", "grapevine-operator", "-o", "jsonpath=[{.spec.holderIdentity}]"});
   ASSERT_TRUE(lease.ok()) << lease.status();
   EXPECT_EQ(*lease, "[]");
+}
+
+TEST_F(ClusterTest, AnOperatorThatIsKilledAndStartedAgainMakesNoSecondPodAndLosesNone) {
+  auto first = StartOperator("first");
+  StartKubelet();
+  ASSERT_TRUE(Kubectl({"apply"}, DigitsJob(600)).ok());
+  const auto runs = Kubectl({"wait", "tj/digits", "--for=condition=Running", "--timeout=60s"});
+  ASSERT_TRUE(runs.ok()) << runs.status() << first->Log();
+  first->Signal(SIGKILL);
+  first->Wait();
+  // Whoever comes later waits until the dead one's lease has run out; nobody trains less for it.
+  auto second = StartOperator("second");
+  const auto waited = Kubectl({"wait", "tj/digits", "--for=condition=Succeeded", "--timeout=50s"});
+  ASSERT_TRUE(waited.ok()) << waited.status() << second->Log();
+  const auto restarts =
+      Kubectl({"get", "tj", "digits", "-o", "jsonpath={.status.workers.restarts}"});
+  EXPECT_EQ(*restarts, "0") << second->Log();
 }
 
 }  // namespace

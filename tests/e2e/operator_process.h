@@ -8,8 +8,8 @@
 
 namespace grapevine::e2e {
 
-// A `grapevine operator` on free ports of this machine, as a child process whose log is kept. It is
-// killed with the test. Lives on the test's thread.
+// A `grapevine operator` as a child process whose log is kept; its metrics and probes are on free
+// ports of this machine. It is killed with the test. Lives on the test's thread.
 class OperatorProcess {
  public:
   // `folder` takes its log, NAME.log.

@@ -221,7 +221,7 @@ TEST(WorkerPod, CarriesTheTemplateAndSaysWhoseItIs) {
   job.spec.workers.pod_template = {
       {"metadata", {{"labels", {{"team", "x"}}}}},
       {"spec", {{"containers", {{{"name", "w"}, {"command", {"worker"}}}}}}}};
-  const nlohmann::json object = MakeWorkerPod(job, {2, 1}, "hub:1");
+  const nlohmann::json object = MakeWorkerPod(job, {2, 1}, {.hub_address = "hub:1"});
   EXPECT_EQ(object["metadata"]["name"], "job-2-1");
   EXPECT_EQ(object["metadata"]["labels"]["team"], "x");
   EXPECT_EQ(object["spec"]["restartPolicy"], "Never");
@@ -239,11 +239,25 @@ TEST(WorkerPod, AMalformedTemplateOrPodHarmsNobody) {
   api::TrainingJob job;
   job.metadata.name = "job";
   job.spec.workers.pod_template = {{"metadata", 3}, {"spec", {{"containers", {7}}}}};
-  EXPECT_EQ(MakeWorkerPod(job, {0, 0}, "h")["metadata"]["name"], "job-0-0");
+  EXPECT_EQ(MakeWorkerPod(job, {0, 0}, {.hub_address = "h"})["metadata"]["name"], "job-0-0");
   for (const char* text : {"3", "{}", R"({"metadata":{"ownerReferences":7}})",
                            R"({"metadata":{"ownerReferences":[{"uid":"u","controller":true}]}})"}) {
     EXPECT_FALSE(ReadWorkerPod(nlohmann::json::parse(text), "u")) << text;
   }
+}
+
+TEST(WorkerPodTest, ATemplateWithoutAnImageGetsTheOperatorsAndNoOtherIsTouched) {
+  api::TrainingJob job;
+  const WorkerLaunch launch{.hub_address = "h", .image = "grapevine-worker:1"};
+  const auto image = [&](const WorkerLaunch& how) {
+    const nlohmann::json pod = MakeWorkerPod(job, {0, 0}, how);
+    return pod["spec"]["containers"][0].value("image", "none");
+  };
+  EXPECT_EQ(image(launch), "grapevine-worker:1");
+  EXPECT_EQ(image({.hub_address = "h"}), "none");
+  job.spec.workers.pod_template = {
+      {"spec", {{"containers", {{{"name", "w"}, {"image", "mine"}}}}}}};
+  EXPECT_EQ(image(launch), "mine");
 }
 
 TEST(JobStatus, OnlySucceededAndFailedAreFinal) {
