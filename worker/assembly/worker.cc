@@ -114,7 +114,7 @@ void Worker::BeginCopy(const proto::Start& start) {
     donors.push_back({donor.member(), donor.address()});
   }
   const Time begun = clock_.Now();
-  job_->driver->CopyState(donors, [this, begun](const absl::Status& status) {
+  job_->driver->CopyState(donors, *job_->store, [this, begun](const absl::Status& status) {
     const double seconds = ToSeconds(clock_.Now() - begun);
     LogInfo("copy of a donor's state: {} after {:.3f} s",
             status.ok() ? "done" : std::string(status.message()), seconds);
