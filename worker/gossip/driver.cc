@@ -68,10 +68,11 @@ class Driver::Thread {
     thread_.join();
   }
 
-  // Runs `task` on the thread.
+  // Runs `task` on the thread; dropped once that has ended.
   void Post(std::function<void()> task) {
     {
       MutexLock lock(mutex_);
+      if (ended_) return;
       tasks_.push_back(std::move(task));
     }
     transport_.Wake();
@@ -131,6 +132,7 @@ class Driver::Thread {
 
   mutable Mutex mutex_;
   std::vector<std::function<void()>> tasks_ ABSL_GUARDED_BY(mutex_);
+  bool ended_ ABSL_GUARDED_BY(mutex_) = false;
   GossipCounts counts_ ABSL_GUARDED_BY(mutex_);
 
   // Steps not yet told to the engine, and whether the thread sleeps until there are some.
@@ -193,6 +195,9 @@ void Driver::Thread::Run() {
   const Time farewell = clock_.Now() + kFarewell;
   while (clock_.Now() < farewell) transport_.Poll(farewell, events_);
   events_.clear();
+  MutexLock lock(mutex_);
+  ended_ = true;
+  tasks_.clear();
 }
 
 void Driver::Thread::TakeTasks() {
