@@ -247,7 +247,8 @@ json ToJson(const TrainingJobStatus& status) {
   if (!status.start_time.empty()) result["startTime"] = status.start_time;
   if (!status.completion_time.empty()) result["completionTime"] = status.completion_time;
   if (status.result) {
-    json& outcome = result["result"] = {{"checkpoint", status.result->checkpoint}};
+    json& outcome = result["result"] = {{"samples", status.result->samples},
+                                        {"checkpoint", status.result->checkpoint}};
     if (status.result->loss) outcome["loss"] = FormatDecimal(*status.result->loss);
     if (status.result->accuracy) outcome["accuracy"] = FormatDecimal(*status.result->accuracy);
   }
@@ -294,6 +295,7 @@ TrainingJobStatus StatusFromJson(const json& status) {
     result.result.emplace();
     Take(outcome, "loss", result.result->loss);
     Take(outcome, "accuracy", result.result->accuracy);
+    Take(outcome, "samples", result.result->samples);
     Take(outcome, "checkpoint", result.result->checkpoint);
   }
   return result;

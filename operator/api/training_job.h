@@ -174,6 +174,7 @@ struct GraphStatus {
 struct ResultStatus {
   std::optional<double> loss;      // nullopt: no finite number
   std::optional<double> accuracy;  // a fraction
+  int64_t samples = 0;             // of the test set, that both are taken over
   std::string checkpoint;          // path of the final one; empty for none
 
   bool operator==(const ResultStatus&) const = default;

@@ -86,6 +86,7 @@ json ReportJson(const Outcome& outcome) {
           {"samples_per_second", rate},
           {"accuracy", last ? Number(last->accuracy) : json(nullptr)},
           {"loss", last ? Number(last->loss) : json(nullptr)},
+          {"test_samples", last ? json(last->samples) : json(nullptr)},
           {"members", {{"joined", stats.joined}, {"left", stats.left}, {"lost", stats.lost}}},
           {"exchanges", Exchanges(stats.exchanges)},
           {"events", Events(outcome.events)},

@@ -40,6 +40,7 @@ struct Directives {
       grant_leases;  // false: Degraded, suspended or ending; reports count as always
 
   bool finish = false;          // to all members; repeats are ignored
+  bool idle = false;            // to all members: exchanges stop; repeats are ignored
   std::optional<bool> settled;  // for the report: the models met before the limit of finish
   struct ToMember {
     MemberId member = 0;

@@ -167,11 +167,18 @@ void Job::SendPending(Registrant& member) {
     message.mutable_finish();
     Send(member, message);
   }
+  if (state_.idle) {
+    HubMessage message;
+    message.mutable_idle();
+    Send(member, message);
+  }
   const auto send = [&](const std::optional<Pending>& pending,
                         const std::optional<HubMessage>& text) {
     if (pending && pending->member == member.id && text) Send(member, *text);
   };
   send(state_.finalize, finalize_);
+  if (auto slice = slices_.find(member.id); slice != slices_.end()) Send(member, slice->second);
+  if (final_evaluation_) ServeSlices();
   send(state_.evaluation, evaluate_);
   send(state_.checkpoint_write, write_checkpoint_);
 }
@@ -211,7 +218,9 @@ absl::StatusOr<bool> Job::OnMessage(MemberId id, const WorkerMessage& message, T
     case WorkerMessage::kCheckpointWritten:
       return OnCheckpointWritten(*registrant, message.checkpoint_written(), now);
     case WorkerMessage::kFinalized:
-      return OnFinalized(*registrant, message.finalized(), now);
+      return OnFinalized(*registrant, message.finalized());
+    case WorkerMessage::kSliceEvaluated:
+      return OnSliceEvaluated(*registrant, message.slice_evaluated(), now);
     case WorkerMessage::kLeave:
       registrant->rules.leaving = true;
       return true;
@@ -318,6 +327,7 @@ bool Job::OnEvaluated(const Registrant& registrant, const v1::Evaluated& evaluat
                           .data_epochs = evaluation_data_epochs_,
                           .loss = evaluated.loss(),
                           .accuracy = evaluated.accuracy(),
+                          .samples = evaluated.samples(),
                           .at = now});
   if (evaluations_.size() > JobStats::kMaxEvaluations) evaluations_.pop_front();
   return true;
@@ -342,29 +352,6 @@ bool Job::OnCheckpointWritten(const Registrant& registrant, const v1::Checkpoint
   state_.checkpoint_error = written.error();
   state_.checkpoint_write.reset();
   write_checkpoint_.reset();
-  return true;
-}
-
-bool Job::OnFinalized(const Registrant& registrant, const v1::Finalized& finalized, Time now) {
-  if (!IsFrom(registrant.id, state_.finalize) || finalize_->finalize().id() != finalized.id()) {
-    return false;
-  }
-  finalize_.reset();
-  state_.finalize.reset();
-  state_.final_result = {.loss = finalized.loss(),
-                         .accuracy = finalized.accuracy(),
-                         .checkpoint = finalized.checkpoint_path(),
-                         .error = finalized.error()};
-  if (!finalized.error().empty()) {
-    ++state_.finalize_errors;
-    LogError("member {} could not finalize: {}", registrant.id, finalized.error());
-    return true;
-  }
-  result_ = Evaluation{.member = registrant.id,
-                       .data_epochs = desk_ ? desk_->ledger().ScheduleFraction() : 0,
-                       .loss = finalized.loss(),
-                       .accuracy = finalized.accuracy(),
-                       .at = now};
   return true;
 }
 

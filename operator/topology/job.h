@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 
@@ -14,6 +15,7 @@
 #include "operator/graph/graph.h"
 #include "operator/topology/accounts.h"
 #include "operator/topology/directives.h"
+#include "operator/topology/final_evaluation.h"
 #include "operator/topology/job_config.h"
 #include "operator/topology/job_stats.h"
 #include "operator/topology/lease_desk.h"
@@ -95,7 +97,6 @@ class Job {
   bool OnEvaluated(const Registrant& registrant, const v1::Evaluated& evaluated, Time now);
   bool OnCheckpointWritten(const Registrant& registrant, const v1::CheckpointWritten& written,
                            Time now);
-  bool OnFinalized(const Registrant& registrant, const v1::Finalized& finalized, Time now);
   void NoteCheckpoint(const v1::Checkpoint& checkpoint);
   // Since the last call the samples were used up, or a data epoch was completed.
   bool ProgressIsNews();
@@ -110,10 +111,23 @@ class Job {
   void Assign(const membership::Assignment& assignment);
   void AddDonors(MemberId joiner, v1::Start& start) const;
   void SetGranting(bool granting, Time now);
-  void SendFinish(Time now);
   void Ask(const Directives& directives, Time now);
   // Whoever was asked for something and is gone, is asked no more.
   void GiveUpOn(MemberId member, Time now);
+
+  // --- the end of training (job_end.cc) ---
+
+  void SendToMembers(const HubMessage& message);
+  void SendFinish(Time now);
+  void SendIdle();
+  bool OnFinalized(const Registrant& registrant, const v1::Finalized& finalized);
+  bool OnSliceEvaluated(const Registrant& registrant, const v1::SliceEvaluated& evaluated,
+                        Time now);
+  // REQUIRES: final_evaluation_.
+  void ServeSlices();
+  bool FailFinalize(const std::string& error);
+  bool EndFinalize(Time now);
+  void ForgetFinalize();
 
   JobConfig config_;
   MemberId next_member_;
@@ -135,7 +149,11 @@ class Job {
   // What Observe says of things that are asked for and answered, kept as it happens.
   Snapshot state_;
   uint64_t next_request_ = 1;
-  std::optional<HubMessage> finalize_;  // as sent, while it is not answered
+  std::optional<HubMessage> finalize_;               // as sent, while it is not answered
+  std::optional<FinalEvaluation> final_evaluation_;  // once it is
+  uint64_t finalized_as_ = 0;                        // its request
+  std::string final_checkpoint_;
+  std::map<MemberId, HubMessage> slices_;  // of final_evaluation_, as sent and not answered
   std::optional<HubMessage> evaluate_;
   std::optional<HubMessage> write_checkpoint_;
   double evaluation_data_epochs_ = 0;  // when it was asked for

@@ -45,6 +45,7 @@ uint64_t Job::Apply(const Directives& directives, const Clock& clock) {
   }
   if (directives.grant_leases) SetGranting(*directives.grant_leases, now);
   if (directives.finish) SendFinish(now);
+  if (directives.idle) SendIdle();
   if (directives.settled) state_.settled = *directives.settled;
   Ask(directives, now);
   if (directives.stop) StopEveryone(*directives.stop);
@@ -54,8 +55,8 @@ uint64_t Job::Apply(const Directives& directives, const Clock& clock) {
 void Job::Begin(const Directives& directives, Time now) {
   if (directives.leave_finish) {
     state_.finish_since.reset();
-    finalize_.reset();
-    state_.finalize.reset();
+    state_.idle = false;
+    ForgetFinalize();
     state_.final_result.reset();
   }
   if (directives.start == membership::Start::kNone) return;
@@ -224,17 +225,6 @@ void Job::SetGranting(bool granting, Time now) {
   if (desk_) desk_->SetGranting(granting, now);
 }
 
-void Job::SendFinish(Time now) {
-  if (state_.finish_since) return;
-  state_.finish_since = now;
-  HubMessage message;
-  message.mutable_finish();
-  for (auto& [id, registrant] : registrants_) {
-    registrant.settled = false;
-    if (registrant.standing == Standing::kMember) Send(registrant, message);
-  }
-}
-
 void Job::Ask(const Directives& directives, Time now) {
   const auto ask = [&](MemberId member, HubMessage message, std::optional<Pending>& pending,
                        std::optional<HubMessage>& sent) {
@@ -255,6 +245,7 @@ void Job::Ask(const Directives& directives, Time now) {
       ++state_.finalize_errors;
       state_.final_result = Snapshot::Final{
           .error = fmt::format("member {} has not answered", state_.finalize->member)};
+      ForgetFinalize();
     }
     HubMessage message;
     message.mutable_finalize()->set_id(next_request_++);
@@ -284,8 +275,11 @@ void Job::Ask(const Directives& directives, Time now) {
 
 void Job::GiveUpOn(MemberId member, Time now) {
   if (state_.finalize && state_.finalize->member == member) {
-    state_.finalize.reset();
-    finalize_.reset();
+    ForgetFinalize();
+  } else if (final_evaluation_) {
+    final_evaluation_->Remove(member);
+    slices_.erase(member);
+    ServeSlices();
   }
   if (state_.evaluation && state_.evaluation->member == member) {
     state_.evaluation.reset();

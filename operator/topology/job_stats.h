@@ -64,6 +64,7 @@ struct Evaluation {
   double data_epochs = 0;  // when it was asked for
   double loss = 0;
   double accuracy = 0;  // a fraction
+  int64_t samples = 0;  // of the test set, that it was evaluated over
   Time at{};
 };
 
@@ -74,7 +75,7 @@ enum class Stage : uint8_t {
   kWaiting,  // the roster is empty
   kTraining,
   kFinishing,   // gradients have stopped, the models meet
-  kFinalizing,  // one member evaluates and writes the last checkpoint
+  kFinalizing,  // one member writes the last checkpoint, which is evaluated
   kDone,
 };
 std::string_view StageName(Stage stage);  // "waiting", "training", ...

@@ -47,7 +47,7 @@ struct Snapshot {
   std::optional<Unfit> unfit;
 
   int64_t samples = 0;
-  int64_t samples_total = 0;  // 0 until a worker said how large the training set is
+  int64_t samples_total = 0;     // 0 until a worker said how large the training set is
   int64_t data_epochs_done = 0;  // whole ones, whichever data epoch the samples are of
   bool samples_used_up = false;
   double samples_per_second = 0;
@@ -56,10 +56,12 @@ struct Snapshot {
 
   // End of training.
   std::optional<Time> finish_since;
+  bool idle = false;  // exchanges have stopped
   std::optional<Pending> finalize;
   struct Final {
     double loss = 0;
     double accuracy = 0;
+    int64_t samples = 0;  // of the test set, that it was evaluated over
     std::string checkpoint;
     std::string error;  // empty when all was done
   };

@@ -88,13 +88,16 @@ std::optional<Duration> WindUp(const Observed& observed, topology::Directives& d
                            .path = CheckpointPath(observed)};
     return std::nullopt;
   }
-  const bool met =
-      members.size() == 1 || std::ranges::all_of(members, [](const auto* m) { return m->settled; });
-  const Duration waited = observed.now - *hub.finish_since;
-  if (!met && waited < kFinishLimit) return kFinishLimit - waited;
+  if (!hub.idle) {
+    const bool met = members.size() == 1 ||
+                     std::ranges::all_of(members, [](const auto* m) { return m->settled; });
+    const Duration waited = observed.now - *hub.finish_since;
+    if (!met && waited < kFinishLimit) return kFinishLimit - waited;
+    directives.settled = met;
+    directives.idle = true;
+  }
   // Another after an error: it may be that one's disk.
   const MemberId who = connected[static_cast<size_t>(hub.finalize_errors) % connected.size()];
-  directives.settled = met;
   directives.finalize = {.member = who, .path = CheckpointPath(observed)};
   return std::nullopt;
 }

@@ -31,9 +31,9 @@ std::optional<Ending> JudgeEnding(const Observed& observed, const Failures& fail
 // The user asked for an end in order.
 bool StopRequested(const Observed& observed);
 
-// The steps of the end: finish once the samples are used up or the user asks for it, then finalize
-// at one member once the models have met. Fills directives; returns when to look again. REQUIRES:
-// not ended. Pure.
+// The steps of the end: finish once the samples are used up or the user asks for it; once the
+// models have met, idle for all and finalize for one. Fills directives; returns when to look again.
+// REQUIRES: not ended. Pure.
 std::optional<Duration> WindUp(const Observed& observed, topology::Directives& directives);
 
 // At least twice what the last one took: whoever did not answer in time counts as taking so long,

@@ -118,6 +118,7 @@ void FillStatus(const Observed& observed, const Standing& standing, Decision& de
   if (const auto& result = observed.hub.final_result; result && result->error.empty()) {
     status.result = api::ResultStatus{.loss = Finite(result->loss),
                                       .accuracy = Finite(result->accuracy),
+                                      .samples = result->samples,
                                       .checkpoint = result->checkpoint};
   }
   const int32_t restarts = standing.failures.restarts - observed.job.status.workers.restarts;

@@ -10,6 +10,28 @@ namespace grapevine::assembly {
 
 namespace proto = topology::v1;
 
+namespace {
+
+proto::Finalized WriteFinal(const JobParts& job, const proto::Finalize& request,
+                            const absl::StatusOr<train::Finalized>& found) {
+  proto::Finalized result;
+  result.set_id(request.id());
+  absl::Status status = found.status();
+  if (status.ok() && !request.checkpoint_path().empty()) {
+    status = WriteCheckpoint(job, request.checkpoint_path(), request.progress(), *job.store);
+  }
+  if (!status.ok()) {
+    result.set_error(std::string(status.message()));
+    return result;
+  }
+  result.set_checkpoint_path(request.checkpoint_path());
+  result.set_test_samples(found->test_samples);
+  result.set_evaluation_seconds(found->evaluation_seconds);
+  return result;
+}
+
+}  // namespace
+
 Worker::Worker(WorkerOptions options, transport::Transport& transport, const Clock& clock)
     : options_(std::move(options)), transport_(transport), clock_(clock) {}
 
@@ -93,6 +115,10 @@ void Worker::BecomeMember(uint64_t member) {
   assembly::FillReport(CountsOf(*job_), /*baseline=*/{}, baseline_);
   job_->driver->SetIdentity(
       {.job_uid = job_->uid, .member = member, .layout_hash = job_->model->layout().hash});
+  slices_ =
+      std::make_shared<SliceEvaluator>(member, job_, [this](const SliceEvaluator::Work& work) {
+        client_->Post([work](control::Session& session) { work(session); });
+      });
   LogInfo("registered, reached at {}", transport_.address());
 }
 
@@ -114,7 +140,7 @@ void Worker::BeginCopy(const proto::Start& start) {
     donors.push_back({donor.member(), donor.address()});
   }
   const Time begun = clock_.Now();
-  job_->driver->CopyState(donors, [this, begun](const absl::Status& status) {
+  job_->driver->CopyState(donors, *job_->store, [this, begun](const absl::Status& status) {
     const double seconds = ToSeconds(clock_.Now() - begun);
     LogInfo("copy of a donor's state: {} after {:.3f} s",
             status.ok() ? "done" : std::string(status.message()), seconds);
@@ -142,6 +168,10 @@ void Worker::Finish() {
   LogInfo("finish: no more gradients");
   job_->trainer->Pause();
   job_->driver->Finish();
+}
+
+void Worker::Idle() {
+  job_->driver->Idle([] { LogInfo("idle: no more exchanges"); });
 }
 
 void Worker::Evaluate(uint64_t id) {
@@ -173,36 +203,18 @@ void Worker::WriteCheckpoint(const proto::WriteCheckpoint& request) {
 }
 
 void Worker::Finalize(const proto::Finalize& request) {
-  job_->trainer->Finalize(
-      [this, job = job_, request](const absl::StatusOr<train::Finalized>& found) {
-        errands_.Post([this, job, request, found] {
-          const proto::Finalized result = WriteFinal(*job, request, found);
-          client_->Post([result](control::Session& session) { session.OnFinalized(result); });
-        });
-      });
+  const auto finalized = [this, job = job_,
+                          request](const absl::StatusOr<train::Finalized>& found) {
+    errands_.Post([this, job, request, found] {
+      const proto::Finalized result = WriteFinal(*job, request, found);
+      client_->Post([result](control::Session& session) { session.OnFinalized(result); });
+    });
+  };
+  // Whatever would still be mixed in would not be in the checkpoint.
+  job_->driver->Idle([job = job_, finalized] { job->trainer->Finalize(finalized); });
 }
 
-proto::Finalized Worker::WriteFinal(const JobParts& job, const proto::Finalize& request,
-                                    const absl::StatusOr<train::Finalized>& found) {
-  proto::Finalized result;
-  result.set_id(request.id());
-  if (!found.ok()) {
-    result.set_error(std::string(found.status().message()));
-    return result;
-  }
-  Remember(found->evaluation);
-  result.set_loss(found->evaluation.loss);
-  result.set_accuracy(found->evaluation.accuracy);
-  if (request.checkpoint_path().empty()) return result;
-  const absl::Status status = assembly::WriteCheckpoint(job, request.checkpoint_path(),
-                                                        request.progress(), *found->weights);
-  if (status.ok()) {
-    result.set_checkpoint_path(request.checkpoint_path());
-  } else {
-    result.set_error(std::string(status.message()));
-  }
-  return result;
-}
+void Worker::EvaluateSlice(const proto::EvaluateSlice& request) { slices_->Evaluate(request); }
 
 void Worker::FillReport(proto::Report& report) {
   if (job_) assembly::FillReport(CountsOf(*job_), baseline_, report);

@@ -17,6 +17,7 @@
 #include "worker/assembly/errands.h"
 #include "worker/assembly/job_parts.h"
 #include "worker/assembly/member_report.h"
+#include "worker/assembly/slice_evaluator.h"
 #include "worker/control/session.h"
 #include "worker/control/topology_client.h"
 #include "worker/metrics/worker_metrics.h"
@@ -51,9 +52,11 @@ class Worker final : public control::Parts {
   void SetProgress(const topology::v1::Progress& progress) override;
   void Train() override;
   void Finish() override;
+  void Idle() override;
   void Evaluate(uint64_t id) override;
   void WriteCheckpoint(const topology::v1::WriteCheckpoint& request) override;
   void Finalize(const topology::v1::Finalize& request) override;
+  void EvaluateSlice(const topology::v1::EvaluateSlice& request) override;
   void FillReport(topology::v1::Report& report) override;
   void Stop(const std::string& reason, bool refused) override;
   train::LeaseQueue* leases() override { return job_ ? job_->leases.get() : nullptr; }
@@ -80,8 +83,6 @@ class Worker final : public control::Parts {
   void OnBuilt(const std::shared_ptr<JobParts>& job, const topology::v1::Built& built,
                control::Session& session);
   void BeginCopy(const topology::v1::Start& start);
-  topology::v1::Finalized WriteFinal(const JobParts& job, const topology::v1::Finalize& request,
-                                     const absl::StatusOr<train::Finalized>& found);
   void Remember(const train::Evaluation& evaluation);
 
   WorkerOptions options_;
@@ -92,7 +93,8 @@ class Worker final : public control::Parts {
   topology::v1::Report baseline_;
   std::set<std::string> unreadable_;  // checkpoints that could not be loaded
   std::atomic<bool> refused_ = false;
-  std::shared_ptr<JobParts> job_;  // the control thread's own reference to current_
+  std::shared_ptr<JobParts> job_;           // the control thread's own reference to current_
+  std::shared_ptr<SliceEvaluator> slices_;  // of the present member id
 
   mutable Mutex mutex_;
   std::shared_ptr<JobParts> current_ ABSL_GUARDED_BY(mutex_);

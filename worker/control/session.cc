@@ -104,7 +104,9 @@ void Session::OnMessage(const proto::HubMessage& message) {
     case proto::HubMessage::kEvaluate:
     case proto::HubMessage::kWriteCheckpoint:
     case proto::HubMessage::kFinish:
+    case proto::HubMessage::kIdle:
     case proto::HubMessage::kFinalize:
+    case proto::HubMessage::kEvaluateSlice:
       if (built_) return OnDirective(message);
       LogWarn("the hub asked for something before there was a model; passed over");
       return;
@@ -136,8 +138,13 @@ void Session::OnDirective(const proto::HubMessage& message) {
     case proto::HubMessage::kFinish:
       if (!std::exchange(finishing_, true)) parts_.Finish();
       return;
+    case proto::HubMessage::kIdle:
+      return parts_.Idle();
     case proto::HubMessage::kFinalize:
       if (Begins(message.finalize().id())) parts_.Finalize(message.finalize());
+      return;
+    case proto::HubMessage::kEvaluateSlice:
+      if (Begins(message.evaluate_slice().id())) parts_.EvaluateSlice(message.evaluate_slice());
       return;
     default:
       return;
@@ -317,6 +324,12 @@ void Session::OnCheckpointWritten(const proto::CheckpointWritten& result) {
 void Session::OnFinalized(const proto::Finalized& result) {
   proto::WorkerMessage message;
   *message.mutable_finalized() = result;
+  Answer(result.id(), message);
+}
+
+void Session::OnSliceEvaluated(const proto::SliceEvaluated& result) {
+  proto::WorkerMessage message;
+  *message.mutable_slice_evaluated() = result;
   Answer(result.id(), message);
 }
 

@@ -41,11 +41,13 @@ class Parts {
   // Admitted: train from now on.
   virtual void Train() = 0;
   virtual void Finish() = 0;
+  virtual void Idle() = 0;                 // after Finish: no more exchanges
   virtual void Evaluate(uint64_t id) = 0;  // -> OnEvaluated
   virtual void WriteCheckpoint(
-      const proto::WriteCheckpoint& request) = 0;             // -> OnCheckpointWritten
-  virtual void Finalize(const proto::Finalize& request) = 0;  // -> OnFinalized
-  virtual void FillReport(proto::Report& report) = 0;         // all but what concerns leases
+      const proto::WriteCheckpoint& request) = 0;                       // -> OnCheckpointWritten
+  virtual void Finalize(const proto::Finalize& request) = 0;            // -> OnFinalized
+  virtual void EvaluateSlice(const proto::EvaluateSlice& request) = 0;  // -> OnSliceEvaluated
+  virtual void FillReport(proto::Report& report) = 0;  // all but what concerns leases
   // The session is over: the job has ended, or will not have this worker.
   virtual void Stop(const std::string& reason, bool refused) = 0;
 
@@ -87,6 +89,7 @@ class Session {
   void OnEvaluated(uint64_t id, const absl::Status& status, const proto::Evaluated& result);
   void OnCheckpointWritten(const proto::CheckpointWritten& result);
   void OnFinalized(const proto::Finalized& result);
+  void OnSliceEvaluated(const proto::SliceEvaluated& result);
 
   // All leases are worked off: the hub may be waiting for the last of them.
   void OnWorkedOff() { worked_off_ = true; }

@@ -68,10 +68,11 @@ class Driver::Thread {
     thread_.join();
   }
 
-  // Runs `task` on the thread.
+  // Runs `task` on the thread; dropped once that has ended.
   void Post(std::function<void()> task) {
     {
       MutexLock lock(mutex_);
+      if (ended_) return;
       tasks_.push_back(std::move(task));
     }
     transport_.Wake();
@@ -94,7 +95,12 @@ class Driver::Thread {
     ending_ = true;
     Happened(StopBegun{});
   }
-  void CopyState(std::vector<Neighbour> donors, std::function<void(absl::Status)> done);
+  void Idle(std::function<void()> done) {
+    idle_done_.push_back(std::move(done));
+    Happened(IdleBegun{});
+  }
+  void CopyState(std::vector<Neighbour> donors, store::ParameterStore& into,
+                 std::function<void(absl::Status)> done);
 
  private:
   size_t BlockBytes() const {
@@ -116,6 +122,7 @@ class Driver::Thread {
   void Mix(const Effect& effect);
   void Load(const Effect& effect);
   void EndCopy(absl::Status status);
+  void TellIdle();
   void Publish();
 
   transport::Transport& transport_;
@@ -125,6 +132,7 @@ class Driver::Thread {
 
   mutable Mutex mutex_;
   std::vector<std::function<void()>> tasks_ ABSL_GUARDED_BY(mutex_);
+  bool ended_ ABSL_GUARDED_BY(mutex_) = false;
   GossipCounts counts_ ABSL_GUARDED_BY(mutex_);
 
   // Steps not yet told to the engine, and whether the thread sleeps until there are some.
@@ -137,6 +145,8 @@ class Driver::Thread {
   Joiner joiner_;
   MemberId member_ = 0;
   std::function<void(absl::Status)> copy_done_;
+  store::ParameterStore* copy_into_ = nullptr;
+  std::vector<std::function<void()>> idle_done_;
   int64_t state_rejected_ = 0;
   bool ending_ = false;
   std::map<MemberId, Time> spoken_of_;  // when, of peers whose streams failed lately; 0: strangers
@@ -162,6 +172,7 @@ void Driver::Thread::Run() {
     donor_.OnTime(clock_.Now(), state);
     joiner_.OnTime(clock_.Now(), state);
     CarryState(state);
+    if (!engine_.exchange()) TellIdle();
     Publish();
 
     const Time now = clock_.Now();
@@ -179,10 +190,14 @@ void Driver::Thread::Run() {
   }
   EndCopy(absl::UnavailableError("this member stops"));
   if (engine_.exchange()) Happened(ExchangeBarred{});
+  TellIdle();
   Publish();
   const Time farewell = clock_.Now() + kFarewell;
   while (clock_.Now() < farewell) transport_.Poll(farewell, events_);
   events_.clear();
+  MutexLock lock(mutex_);
+  ended_ = true;
+  tasks_.clear();
 }
 
 void Driver::Thread::TakeTasks() {
@@ -267,10 +282,16 @@ void Driver::Thread::SetIdentity(const transport::Identity& identity) {
   }
 }
 
-void Driver::Thread::CopyState(std::vector<Neighbour> donors,
+void Driver::Thread::TellIdle() {
+  for (const auto& done : std::exchange(idle_done_, {})) done();
+}
+
+void Driver::Thread::CopyState(std::vector<Neighbour> donors, store::ParameterStore& into,
                                std::function<void(absl::Status)> done) {
   GRAPEVINE_CHECK(!joiner_.active());
+  GRAPEVINE_CHECK(into.elements() == store_.elements());
   copy_done_ = std::move(done);
+  copy_into_ = &into;
   donor_.SetOpen(false);
   Effects effects;
   joiner_.Start(clock_.Now(), member_, std::move(donors), effects);
@@ -382,9 +403,9 @@ void Driver::Thread::Load(const Effect& effect) {
   if (sound) {
     Gather(pieces, std::as_writable_bytes(values));
     if (header.chunk < grid_.chunks()) {
-      store_.LoadWeights(chunk, values);
+      copy_into_->LoadWeights(chunk, values);
     } else {
-      store_.LoadMomentum(chunk, values);
+      copy_into_->LoadMomentum(chunk, values);
     }
   } else {
     ++state_rejected_;
@@ -428,13 +449,18 @@ void Driver::Finish() {
   thread_->Post([this] { thread_->Happened(FinishBegun{}); });
 }
 
+void Driver::Idle(std::function<void()> done) {
+  thread_->Post([this, done = std::move(done)] { thread_->Idle(done); });
+}
+
 void Driver::BeginNoMore() {
   thread_->Post([this] { thread_->BeginNoMore(); });
 }
 
-void Driver::CopyState(std::vector<Neighbour> donors, std::function<void(absl::Status)> done) {
-  thread_->Post([this, donors = std::move(donors), done = std::move(done)]() mutable {
-    thread_->CopyState(std::move(donors), std::move(done));
+void Driver::CopyState(std::vector<Neighbour> donors, store::ParameterStore& into,
+                       std::function<void(absl::Status)> done) {
+  thread_->Post([this, donors = std::move(donors), &into, done = std::move(done)]() mutable {
+    thread_->CopyState(std::move(donors), into, std::move(done));
   });
 }
 

@@ -59,13 +59,20 @@ class Driver {
   // SetIdentity.
   void Finish();
 
+  // After finish, once the models have met: begins and accepts no exchange until SetIdentity, while
+  // streams stay open and state is still served. `done` is called on the gossip thread once the
+  // exchange under way has ended: from then on nothing is mixed into the store.
+  void Idle(std::function<void()> done);
+
   // Begins and accepts no exchange from now on; the one under way goes on. Cannot be undone.
   void BeginNoMore();
 
-  // Copies weights and momentum from the first donor that serves all of it into the store, which
-  // nobody may train on meanwhile. `done` is called on the gossip thread: OK, or Unavailable when
-  // every donor failed. One copy at a time.
-  void CopyState(std::vector<Neighbour> donors, std::function<void(absl::Status)> done);
+  // Copies weights and momentum from the first donor that serves all of it into `into`: the store,
+  // which nobody may train on meanwhile, or another of the same shape, which must live until
+  // `done`. That is called on the gossip thread: OK, or Unavailable when every donor failed. One
+  // copy at a time.
+  void CopyState(std::vector<Neighbour> donors, store::ParameterStore& into,
+                 std::function<void(absl::Status)> done);
 
   GossipCounts counts() const;
 

@@ -66,6 +66,7 @@ void Engine::On(Time now, const IdentityChanged& event, Effects& effects) {
   }
   member_ = event.member;
   finishing_ = false;
+  idle_ = false;
   debt_ = 0;
   view_ = {};
   next_view_.reset();
@@ -98,6 +99,8 @@ void Engine::On(Time, const FinishBegun&, Effects&) {
   sampler_.UnsettleAll();
 }
 
+void Engine::On(Time, const IdleBegun&, Effects&) { idle_ = true; }
+
 void Engine::On(Time, const StopBegun&, Effects&) { stopping_ = true; }
 
 void Engine::On(Time now, const FrameArrived& event, Effects& effects) {
@@ -125,7 +128,8 @@ void Engine::JudgeOffer(Time now, const FrameArrived& event, Effects& effects) {
     exchange_->OnLost();
     Close(now, Cause::kTold, effects);
   }
-  const bool willing = !stopping_ && view_.side == Side::kPassive && sampler_.Contains(event.peer);
+  const bool willing =
+      !idle_ && !stopping_ && view_.side == Side::kPassive && sampler_.Contains(event.peer);
   if (exchange_) return Send(event.peer, Kind::kBusy, offer, effects);
   if (!willing) return Send(event.peer, Kind::kRefuse, offer, effects);
   exchange_.emplace(
@@ -270,7 +274,8 @@ Duration Engine::PatienceWith(MemberId peer) const {
 bool Engine::WantsExchange() const { return back_to_back_ || finishing_ || debt_ >= 1; }
 
 bool Engine::MayOffer() const {
-  return !exchange_ && !stopping_ && member_ != 0 && view_.side == Side::kActive && WantsExchange();
+  return !exchange_ && !idle_ && !stopping_ && member_ != 0 && view_.side == Side::kActive &&
+         WantsExchange();
 }
 
 Time Engine::TryOffer(Time now, Effects& effects) {

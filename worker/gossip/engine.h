@@ -32,6 +32,7 @@ struct BackToBackSet {
   bool on = false;
 };
 struct FinishBegun {};
+struct IdleBegun {};  // after finish: no new exchange under this identity
 struct StopBegun {};  // no new exchange from now on
 struct FrameArrived {
   MemberId peer = 0;
@@ -52,8 +53,8 @@ struct PeerRejected {
 struct Tick {};  // only time has passed
 
 using GossipEvent = std::variant<IdentityChanged, ViewChanged, StepsMade, BackToBackSet,
-                                 FinishBegun, StopBegun, FrameArrived, ChunkMixed, ChunkSpoilt,
-                                 ExchangeBarred, PeerLost, PeerRejected, Tick>;
+                                 FinishBegun, IdleBegun, StopBegun, FrameArrived, ChunkMixed,
+                                 ChunkSpoilt, ExchangeBarred, PeerLost, PeerRejected, Tick>;
 
 struct EngineOptions {
   uint64_t seed = 0;
@@ -95,6 +96,7 @@ class Engine {
   void On(Time now, const StepsMade& event, Effects& effects);
   void On(Time now, const BackToBackSet& event, Effects& effects);
   void On(Time now, const FinishBegun& event, Effects& effects);
+  void On(Time now, const IdleBegun& event, Effects& effects);
   void On(Time now, const StopBegun& event, Effects& effects);
   void On(Time now, const FrameArrived& event, Effects& effects);
   void On(Time now, const ChunkMixed& event, Effects& effects);
@@ -129,6 +131,7 @@ class Engine {
   MemberId member_ = 0;
   bool back_to_back_ = false;
   bool finishing_ = false;
+  bool idle_ = false;
   bool stopping_ = false;
   double debt_ = 0;
   uint64_t offers_ = 0;  // the counter of the last offer

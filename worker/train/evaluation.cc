@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "fmt/format.h"
 #include "operator/base/check.h"
 #include "worker/dataset/permutation.h"
 
@@ -44,21 +45,34 @@ absl::StatusOr<Evaluation> Evaluate(nn::Model& model, const dataset::Dataset& da
                                     std::span<const float> weights, const Pass& pass) {
   const int64_t samples = dataset.size(Split::kTest);
   if (samples == 0) return absl::FailedPreconditionError("the test set is empty");
+  const auto sums = EvaluateSlice(model, dataset, weights, {.first = 0, .end = samples}, pass);
+  if (!sums.ok()) return sums.status();
+  return Evaluation{.loss = sums->loss / static_cast<double>(samples),
+                    .accuracy = static_cast<double>(sums->correct) / static_cast<double>(samples),
+                    .samples = samples};
+}
+
+absl::StatusOr<SliceSums> EvaluateSlice(nn::Model& model, const dataset::Dataset& dataset,
+                                        std::span<const float> weights, const Slice& slice,
+                                        const Pass& pass) {
+  const int64_t samples = dataset.size(Split::kTest);
+  if (slice.first < 0 || slice.first >= slice.end || slice.end > samples) {
+    return absl::InvalidArgumentError(
+        fmt::format("slice: found samples {} to {}, allowed are some of the test set's {}",
+                    slice.first, slice.end, samples));
+  }
   model.LoadWeights(weights);
   Reader reader(dataset, Split::kTest, pass.batch_size);
-  double loss = 0;
-  int64_t correct = 0;
-  for (int64_t first = 0; first < samples; first += pass.batch_size) {
+  SliceSums sums;
+  for (int64_t first = slice.first; first < slice.end; first += pass.batch_size) {
     if (pass.stop.stop_requested()) return absl::CancelledError("evaluation was stopped");
-    const int64_t n = std::min(pass.batch_size, samples - first);
+    const int64_t n = std::min(pass.batch_size, slice.end - first);
     const nn::EvaluationResult result =
         model.Evaluate(reader.Read(n, [&](int64_t i) { return first + i; }));
-    loss += result.loss_sum;
-    correct += result.correct;
+    sums.loss += result.loss_sum;
+    sums.correct += result.correct;
   }
-  return Evaluation{.loss = loss / static_cast<double>(samples),
-                    .accuracy = static_cast<double>(correct) / static_cast<double>(samples),
-                    .samples = samples};
+  return sums;
 }
 
 absl::Status Recalibrate(nn::Model& model, const dataset::Dataset& dataset,

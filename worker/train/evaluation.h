@@ -28,6 +28,23 @@ struct Pass {
 absl::StatusOr<Evaluation> Evaluate(nn::Model& model, const dataset::Dataset& dataset,
                                     std::span<const float> weights, const Pass& pass);
 
+// Samples [first, end) of the test set.
+struct Slice {
+  int64_t first = 0;
+  int64_t end = 0;
+};
+
+// Sums over a slice: those of slices that make up the test set add up to its evaluation.
+struct SliceSums {
+  double loss = 0;
+  int64_t correct = 0;
+};
+
+// As Evaluate, over one slice. InvalidArgument for one that is empty or not of the test set.
+absl::StatusOr<SliceSums> EvaluateSlice(nn::Model& model, const dataset::Dataset& dataset,
+                                        std::span<const float> weights, const Slice& slice,
+                                        const Pass& pass);
+
 // Batches whose statistics Recalibrate averages, or fewer where the training set has fewer.
 inline constexpr int64_t kRecalibrationBatches = 100;
 

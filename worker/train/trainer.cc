@@ -24,6 +24,8 @@ constexpr size_t kLossWindow = 20;
 constexpr int kMaxSkippedInARow = 20;
 // What is left of a step in the measured rate after the next one: about the last 20 steps count.
 constexpr double kRateMemory = 0.95;
+// Forward once, and back, which is twice the work.
+constexpr double kStepOverForward = 3;
 
 // x * 0 is NaN for what is not finite, and the loop has no branch.
 bool AllFinite(std::span<const float> values) {
@@ -115,22 +117,34 @@ class Trainer::Loop {
   }
 
   absl::StatusOr<Finalized> Finalize() {
-    const size_t chunk_elements = store_.ChunkElements(0);
-    auto copy = std::make_shared<store::ParameterStore>(store_.elements(), chunk_elements);
+    const int64_t samples = dataset_.size(dataset::Split::kTest);
+    if (samples == 0) return absl::FailedPreconditionError("the test set is empty");
     store_.Read(weights_);
     if (auto status = Recalibrate(model_, dataset_, weights_, ThisPass()); !status.ok()) {
       return status;
     }
-    std::vector<float> momentum(chunk_elements);
     for (uint32_t chunk = 0; chunk < store_.chunks(); ++chunk) {
       const size_t elements = store_.ChunkElements(chunk);
-      copy->LoadWeights(chunk, std::span(weights_).subspan(store_.ChunkOffset(chunk), elements));
-      store_.SnapshotMomentum(chunk, std::span(momentum).first(elements));
-      copy->LoadMomentum(chunk, std::span(momentum).first(elements));
+      store_.LoadWeights(chunk, std::span(weights_).subspan(store_.ChunkOffset(chunk), elements));
     }
-    auto evaluation = train::Evaluate(model_, dataset_, weights_, ThisPass());
-    if (!evaluation.ok()) return evaluation.status();
-    return Finalized{*evaluation, std::move(copy)};
+    const double rate = kStepOverForward * counts().samples_per_second;
+    return Finalized{.test_samples = samples,
+                     .evaluation_seconds = rate > 0 ? static_cast<double>(samples) / rate : 0};
+  }
+
+  absl::StatusOr<SliceSums> EvaluateSlice(const store::ParameterStore* weights,
+                                          const Slice& slice) {
+    (weights != nullptr ? *weights : store_).Read(weights_);
+    return train::EvaluateSlice(model_, dataset_, weights_, slice, ThisPass());
+  }
+
+  // Answers `done` with what `work` finds, on the trainer thread.
+  template <typename Found>
+  void Answer(std::function<absl::StatusOr<Found>()> work,
+              std::function<void(absl::StatusOr<Found>)> done) {
+    AddJob([work = std::move(work), done = std::move(done)](bool cancelled) {
+      done(cancelled ? absl::CancelledError("training was stopped") : work());
+    });
   }
 
   TrainerCounts counts() const {
@@ -316,23 +330,19 @@ void Trainer::SetProgress(uint32_t members, double data_epochs) {
 TrainerCounts Trainer::counts() const { return loop_->counts(); }
 
 void Trainer::Evaluate(std::function<void(absl::StatusOr<Evaluation>)> done) {
-  loop_->AddJob([loop = loop_.get(), done = std::move(done)](bool cancelled) {
-    if (cancelled) {
-      done(absl::CancelledError("training was stopped"));
-    } else {
-      done(loop->Evaluate());
-    }
-  });
+  loop_->Answer<Evaluation>([loop = loop_.get()] { return loop->Evaluate(); }, std::move(done));
 }
 
 void Trainer::Finalize(std::function<void(absl::StatusOr<Finalized>)> done) {
-  loop_->AddJob([loop = loop_.get(), done = std::move(done)](bool cancelled) {
-    if (cancelled) {
-      done(absl::CancelledError("training was stopped"));
-    } else {
-      done(loop->Finalize());
-    }
-  });
+  loop_->Answer<Finalized>([loop = loop_.get()] { return loop->Finalize(); }, std::move(done));
+}
+
+void Trainer::EvaluateSlice(std::shared_ptr<const store::ParameterStore> weights,
+                            const Slice& slice,
+                            std::function<void(absl::StatusOr<SliceSums>)> done) {
+  loop_->Answer<SliceSums>([loop = loop_.get(), weights = std::move(weights),
+                            slice] { return loop->EvaluateSlice(weights.get(), slice); },
+                           std::move(done));
 }
 
 }  // namespace grapevine::train

@@ -48,11 +48,12 @@ struct TrainerOptions {
   std::function<void(absl::Status)> on_failure = [](absl::Status) {};
 };
 
-// What Finalize leaves: the weights evaluated, to be written as the final checkpoint, apart from
-// the store that others go on exchanging with.
+// What there is left to do once Finalize has made the weights final.
 struct Finalized {
-  Evaluation evaluation;
-  std::shared_ptr<const store::ParameterStore> weights;
+  int64_t test_samples = 0;
+  // What this member alone needs to evaluate them all, at the pace of its steps; 0 before the
+  // first.
+  double evaluation_seconds = 0;
 };
 
 // The trainer thread, with the prefetch thread beside it: takes batches from the lease queue, reads
@@ -89,8 +90,14 @@ class Trainer {
   // Evaluates the weights in the store over the test set. `done` is called on the trainer thread.
   void Evaluate(std::function<void(absl::StatusOr<Evaluation>)> done);
 
-  // Copies the store, re-estimates the normalisation statistics of the copy, and evaluates it.
+  // Re-estimates the normalisation statistics in the store. Nobody may mix into it meanwhile. As
+  // Evaluate, it is never under way together with a step.
   void Finalize(std::function<void(absl::StatusOr<Finalized>)> done);
+
+  // Evaluates `weights`, of the model's layout, over one slice of the test set; null: those in the
+  // store.
+  void EvaluateSlice(std::shared_ptr<const store::ParameterStore> weights, const Slice& slice,
+                     std::function<void(absl::StatusOr<SliceSums>)> done);
 
   TrainerCounts counts() const;
 

@@ -48,7 +48,7 @@ TrainingJob FullJob() {
   job.status.workers = {5, 4, 3, 2, 1, "grapevine.dev/job-name=everything"};
   job.status.progress = {5'000'000'000, 3, 42, 1234.5, 99};
   job.status.graph = {17, 3, 2, 0.25};
-  job.status.result = ResultStatus{0.125, 0.975, "/checkpoints/final.safetensors"};
+  job.status.result = ResultStatus{0.125, 0.975, 10000, "/checkpoints/final.safetensors"};
   return job;
 }
 

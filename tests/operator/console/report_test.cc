@@ -59,8 +59,9 @@ TEST(Report, PrefersTheFinalResultToTheLastEvaluation) {
   EXPECT_TRUE(ReportJson(outcome)["accuracy"].is_null());
   outcome.stats.evaluations.push_back({.loss = 0.5, .accuracy = 0.9});
   EXPECT_EQ(ReportJson(outcome)["accuracy"], 0.9);
-  outcome.stats.result = topology::Evaluation{.loss = 0.2, .accuracy = 0.97};
+  outcome.stats.result = topology::Evaluation{.loss = 0.2, .accuracy = 0.97, .samples = 10000};
   EXPECT_EQ(ReportJson(outcome)["accuracy"], 0.97);
+  EXPECT_EQ(ReportJson(outcome)["test_samples"], 10000);
 }
 
 TEST(Report, WritesNumbersThatAreNoneAsNull) {

@@ -60,6 +60,10 @@ class FakeWorker final : public topology::Sink {
   std::vector<uint64_t> recalls;
   std::vector<proto::Finalize> finalizes;
   bool answers_finalize = true;
+  bool idle = false;
+  std::vector<proto::EvaluateSlice> slices;
+  bool answers_slices = true;
+  std::string slice_error;
   int evaluations = 0;
   std::string evaluation_error;  // instead of a result
   std::vector<proto::WriteCheckpoint> checkpoints;
@@ -76,6 +80,7 @@ class FakeWorker final : public topology::Sink {
 class JobRig {
  public:
   static constexpr int64_t kSamples = 320;  // ten batches a data epoch
+  static constexpr int64_t kTestSamples = 10'000;
 
   explicit JobRig(int replicas, int epochs = 2) : hub(clock, [this](auto&) { due_ = true; }) {
     job.metadata.name = "digits";
@@ -233,6 +238,7 @@ class JobRig {
   std::map<std::string, WorkerPod> pods;
   std::vector<std::shared_ptr<FakeWorker>> workers;
   bool starts_workers = true;
+  double evaluation_seconds = 0;  // what a finalizer says
   Decision last;
   std::vector<std::string> events;
   std::vector<std::string> problems;  // rules that were broken on the way
@@ -296,13 +302,30 @@ inline void JobRig::Handle(FakeWorker& worker, const topology::HubMessage& messa
     case topology::HubMessage::kFinish:
       worker.finishing = true;
       return;
+    case topology::HubMessage::kIdle:
+      worker.idle = true;
+      return;
     case topology::HubMessage::kFinalize:
       worker.finalizes.push_back(message.finalize());
       if (!worker.answers_finalize) return;
       answer.mutable_finalized()->set_id(message.finalize().id());
-      answer.mutable_finalized()->set_accuracy(0.97);
       answer.mutable_finalized()->set_checkpoint_path(message.finalize().checkpoint_path());
+      answer.mutable_finalized()->set_test_samples(kTestSamples);
+      answer.mutable_finalized()->set_evaluation_seconds(evaluation_seconds);
       break;
+    case topology::HubMessage::kEvaluateSlice: {
+      worker.slices.push_back(message.evaluate_slice());
+      if (!worker.answers_slices) return;
+      const auto& slice = message.evaluate_slice();
+      answer.mutable_slice_evaluated()->set_id(slice.id());
+      // All but three of a hundred.
+      for (int64_t i = slice.first_sample(); i < slice.end_sample(); ++i) {
+        answer.mutable_slice_evaluated()->set_correct(answer.slice_evaluated().correct() +
+                                                      (i % 100 < 97 ? 1 : 0));
+      }
+      answer.mutable_slice_evaluated()->set_error(worker.slice_error);
+      break;
+    }
     case topology::HubMessage::kRefused:
       worker.refused = true;
       return;

@@ -29,7 +29,9 @@ TEST(Scenario, AJobTrainsEndsAndStopsItsWorkers) {
   EXPECT_TRUE(stats.settled);
   ASSERT_TRUE(stats.result);
   EXPECT_DOUBLE_EQ(stats.result->accuracy, 0.97);
+  EXPECT_EQ(stats.result->samples, JobRig::kTestSamples);
   ASSERT_TRUE(rig.job.status.result);
+  EXPECT_EQ(rig.job.status.result->samples, JobRig::kTestSamples);
   for (auto& worker : rig.workers) EXPECT_TRUE(worker->stopped);
   EXPECT_THAT(rig.workers, SizeIs(4)) << "no pod is made for a job that ended";
   EXPECT_THAT(rig.events, Contains("Succeeded"));
@@ -304,12 +306,117 @@ TEST(Scenario, AnAnswerFromSomebodyWhoWasNotAskedIsNone) {
   ASSERT_TRUE(rig.RunUntil(20s, [&] { return asked() != rig.workers.end(); }));
   proto::WorkerMessage answer;
   answer.mutable_finalized()->set_id((*asked())->finalizes[0].id());
+  answer.mutable_finalized()->set_test_samples(1);
   for (auto& worker : rig.workers) {
     if (worker != *asked()) rig.hub.OnMessage(worker->session, answer);
   }
+  rig.Run(100ms);
   EXPECT_FALSE(rig.hub.Observe(rig.key()).final_result);
   rig.hub.OnMessage((*asked())->session, answer);
+  rig.Run(100ms);
   EXPECT_TRUE(rig.hub.Observe(rig.key()).final_result);
+}
+
+std::vector<int64_t> SlicesTaken(const JobRig& rig) {
+  std::vector<int64_t> samples;
+  for (auto& worker : rig.workers) {
+    samples.push_back(0);
+    for (const auto& slice : worker->slices) {
+      samples.back() += slice.end_sample() - slice.first_sample();
+    }
+  }
+  return samples;
+}
+
+TEST(Scenario, AShortEvaluationIsTheFinalizersAlone) {
+  JobRig rig(3);
+  ASSERT_TRUE(rig.RunUntil(20s, [&] { return Over(rig); }));
+  for (auto& worker : rig.workers) {
+    EXPECT_TRUE(worker->idle);
+    EXPECT_EQ(worker->slices.size(), worker->finalizes.size());
+  }
+  EXPECT_EQ(rig.Stats().result->samples, JobRig::kTestSamples);
+}
+
+TEST(Scenario, ALongEvaluationIsSharedAndEachSampleCountsOnce) {
+  JobRig rig(3);
+  rig.evaluation_seconds = 30;
+  ASSERT_TRUE(rig.RunUntil(20s, [&] { return Over(rig); }));
+  for (const int64_t samples : SlicesTaken(rig)) EXPECT_GT(samples, 0);
+  for (auto& worker : rig.workers) {
+    for (const auto& slice : worker->slices) {
+      EXPECT_EQ(slice.finalizer().member(), rig.Stats().result->member);
+      EXPECT_EQ(slice.finalize(), worker->slices[0].finalize());
+    }
+  }
+  EXPECT_DOUBLE_EQ(rig.Stats().result->accuracy, 0.97);
+  EXPECT_EQ(rig.Stats().result->samples, JobRig::kTestSamples);
+}
+
+TEST(Scenario, ThePeersThatHangOrFailOrDieCostTheEvaluationNothing) {
+  JobRig rig(4);
+  rig.evaluation_seconds = 30;
+  for (auto& worker : rig.workers) worker->answers_finalize = false;
+  ASSERT_TRUE(rig.RunUntil(20s, [&] { return rig.hub.Observe(rig.key()).finalize.has_value(); }));
+  rig.Run(100ms);
+  auto named = std::ranges::find_if(rig.workers, [](auto& w) { return !w->finalizes.empty(); });
+  ASSERT_NE(named, rig.workers.end());
+  std::vector<FakeWorker*> others;
+  for (auto& worker : rig.workers) {
+    if (worker != *named) others.push_back(worker.get());
+  }
+  others[0]->answers_slices = false;
+  others[1]->slice_error = "no copy";
+  others[2]->answers_slices = false;
+  (*named)->answers_slices = false;
+  proto::WorkerMessage answer;
+  answer.mutable_finalized()->set_id((*named)->finalizes[0].id());
+  answer.mutable_finalized()->set_test_samples(JobRig::kTestSamples);
+  answer.mutable_finalized()->set_evaluation_seconds(30);
+  rig.hub.OnMessage((*named)->session, answer);
+  rig.Run(100ms);
+  ASSERT_FALSE(others[2]->slices.empty());
+  EXPECT_EQ(others[1]->slices.size(), 1u) << "who cannot is not asked again";
+  rig.Kill(*others[2]);
+  (*named)->answers_slices = true;
+  rig.Disconnect(**named);
+  rig.Connect(**named);
+  ASSERT_TRUE(rig.RunUntil(2s, [&] { return Over(rig); }));
+  EXPECT_DOUBLE_EQ(rig.Stats().result->accuracy, 0.97);
+  EXPECT_EQ(rig.Stats().result->member, (*named)->member);
+}
+
+TEST(Scenario, WithoutTheFinalizerTheEvaluationBeginsAnewWithAnothersWeights) {
+  JobRig rig(3);
+  rig.evaluation_seconds = 30;
+  for (auto& worker : rig.workers) worker->answers_slices = false;
+  const auto slices = [&] {
+    size_t all = 0;
+    for (auto& worker : rig.workers) all += worker->slices.size();
+    return all;
+  };
+  ASSERT_TRUE(rig.RunUntil(20s, [&] { return slices() == 3; }));
+  auto named = std::ranges::find_if(rig.workers, [](auto& w) { return !w->finalizes.empty(); });
+  const uint64_t first = (*named)->slices[0].finalize();
+  for (auto& worker : rig.workers) worker->settles = false;  // with nobody new: exchanges are over
+  for (auto& worker : rig.workers) worker->answers_slices = true;
+  rig.Kill(**named);
+  ASSERT_TRUE(rig.RunUntil(2s, [&] { return Over(rig); }));
+  for (auto& worker : rig.workers) {
+    if (worker == *named) continue;
+    EXPECT_NE(worker->slices.back().finalize(), first);
+  }
+  EXPECT_EQ(rig.Stats().result->samples, JobRig::kTestSamples);
+}
+
+TEST(Scenario, AFinalizerThatCannotEvaluateIsAnErrorAndAnotherIsNamed) {
+  JobRig rig(2);
+  for (auto& worker : rig.workers) worker->slice_error = "out of memory";
+  ASSERT_TRUE(rig.RunUntil(20s, [&] { return Failed(rig); }));
+  const auto* failed = api::FindCondition(rig.job.status.conditions, api::kFailed);
+  EXPECT_EQ(failed->reason, "FinalizeFailed");
+  EXPECT_EQ(failed->message, "out of memory");
+  for (auto& worker : rig.workers) EXPECT_FALSE(worker->finalizes.empty());
 }
 
 TEST(Scenario, TheFinalizerHangsThoughItReportsAndAnotherIsNamed) {

@@ -36,11 +36,16 @@ class RecordingParts : public Parts {
   }
   void Train() override { Note("train"); }
   void Finish() override { Note("finish"); }
+  void Idle() override { Note("idle"); }
   void Evaluate(uint64_t id) override { Note("evaluate {}", id); }
   void WriteCheckpoint(const proto::WriteCheckpoint& request) override {
     Note("checkpoint {} {}", request.id(), request.path());
   }
   void Finalize(const proto::Finalize& request) override { Note("finalize {}", request.id()); }
+  void EvaluateSlice(const proto::EvaluateSlice& request) override {
+    Note("slice {} of {}: {} to {}", request.id(), request.finalize(), request.first_sample(),
+         request.end_sample());
+  }
   void FillReport(proto::Report& report) override {
     report.set_steps(steps);
     report.set_settled(agrees);

@@ -430,9 +430,32 @@ TEST_F(SessionTest, PassesOnCheckpointAndFinalizeAndTheirAnswers) {
   EXPECT_EQ(SentOne().checkpoint_written().error(), "disk full");
   proto::Finalized finalized;
   finalized.set_id(6);
-  finalized.set_loss(2);
+  finalized.set_test_samples(2);
   session_.OnFinalized(finalized);
-  EXPECT_EQ(SentOne().finalized().loss(), 2);
+  EXPECT_EQ(SentOne().finalized().test_samples(), 2);
+}
+
+TEST_F(SessionTest, PassesOnIdleAndASliceOnceAndSaysItsAnswerAgain) {
+  Admit(7);
+  proto::HubMessage message;
+  message.mutable_idle();
+  session_.OnMessage(message);
+  message.mutable_evaluate_slice()->set_id(8);
+  message.mutable_evaluate_slice()->set_finalize(6);
+  message.mutable_evaluate_slice()->set_end_sample(64);
+  session_.OnMessage(message);
+  session_.OnMessage(message);
+  EXPECT_THAT(parts_.Take(), ElementsAre("idle", "slice 8 of 6: 0 to 64"));
+  proto::SliceEvaluated evaluated;
+  evaluated.set_id(8);
+  evaluated.set_correct(60);
+  session_.OnSliceEvaluated(evaluated);
+  EXPECT_EQ(SentOne().slice_evaluated().correct(), 60);
+  session_.OnMessage(message);
+  EXPECT_EQ(SentOne().slice_evaluated().correct(), 60);
+  evaluated.set_id(9);
+  session_.OnSliceEvaluated(evaluated);
+  EXPECT_THAT(Sent(), IsEmpty()) << "nobody asked";
 }
 
 TEST_F(SessionTest, ARecalledLeaseIsGivenBackFromItsFirstUnusedBatch) {

@@ -185,7 +185,7 @@ TEST(Driver, AJoinerCopiesWeightsAndMomentumFromTheNextDonorThatServes) {
   members[2]->driver.CopyState({{.member = 9, .address = "nowhere"},
                                 {.member = 8, .address = members[1]->transport.address()},
                                 members[0]->as_neighbour()},
-                               [&](absl::Status s) {
+                               members[2]->store, [&](absl::Status s) {
                                  status = s;
                                  ++done;
                                });
@@ -194,12 +194,37 @@ TEST(Driver, AJoinerCopiesWeightsAndMomentumFromTheNextDonorThatServes) {
   EXPECT_EQ(members[2]->Weights(), members[0]->Weights());
   EXPECT_EQ(Momentum(*members[2]), Momentum(*members[0]));
 
-  members[2]->driver.CopyState({{.member = 9, .address = "nowhere"}}, [&](absl::Status s) {
-    status = s;
-    ++done;
-  });
+  members[2]->driver.CopyState({{.member = 9, .address = "nowhere"}}, members[2]->store,
+                               [&](absl::Status s) {
+                                 status = s;
+                                 ++done;
+                               });
   ASSERT_TRUE(Eventually([&] { return done == 2; }));
   EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
+  StopAll(members);
+}
+
+TEST(Driver, ACopyIntoAnotherStoreLeavesTheOwnOneAsItIs) {
+  transport::Switch network;
+  const ChunkGrid grid{.elements = 10'000, .chunk_elements = 512};
+  Members members = Make(network, 2, grid);
+  Fill(*members[0], 1);
+  Fill(*members[1], 2);
+  const auto own = members[1]->Weights();
+  StartAll(members);
+  members[0]->driver.SetView({.epoch = 1, .side = Side::kPassive, .neighbours = {}});
+  ASSERT_TRUE(Eventually([&] { return members[0]->driver.counts().view_epoch == 1; }));
+  store::ParameterStore copy(grid.elements, grid.chunk_elements);
+  std::atomic<bool> done = false;
+  members[1]->driver.CopyState({members[0]->as_neighbour()}, copy, [&](const absl::Status& s) {
+    EXPECT_TRUE(s.ok()) << s;
+    done = true;
+  });
+  ASSERT_TRUE(Eventually([&] { return done.load(); }));
+  std::vector<float> copied(grid.elements);
+  copy.Read(copied);
+  EXPECT_EQ(copied, members[0]->Weights());
+  EXPECT_EQ(members[1]->Weights(), own);
   StopAll(members);
 }
 
@@ -220,7 +245,7 @@ TEST(Driver, AfterACopyTheStreamsToDonorsCloseExceptToNeighbours) {
     if (neighbour) view.neighbours = {{.member = 2, .address = donor.address()}};
     member.driver.SetView(view);
     std::atomic<bool> done = false;
-    member.driver.CopyState({{.member = 2, .address = donor.address()}},
+    member.driver.CopyState({{.member = 2, .address = donor.address()}}, member.store,
                             [&](const absl::Status&) { done = true; });
     const transport::Event asked = next();
     ASSERT_EQ(asked.frame.header.kind, Kind::kStateOpen);
@@ -243,10 +268,11 @@ TEST(Driver, StoppingEndsACopyUnderWay) {
   Members members = Make(network, 2, {.elements = 100, .chunk_elements = 10});
   members[0]->driver.Start();  // the donor's thread never runs
   std::atomic<bool> done = false;
-  members[0]->driver.CopyState({members[1]->as_neighbour()}, [&](absl::Status s) {
-    EXPECT_FALSE(s.ok());
-    done = true;
-  });
+  members[0]->driver.CopyState({members[1]->as_neighbour()}, members[0]->store,
+                               [&](absl::Status s) {
+                                 EXPECT_FALSE(s.ok());
+                                 done = true;
+                               });
   members[0]->driver.Stop(RealNow());
   EXPECT_TRUE(done);
 }
@@ -313,6 +339,42 @@ TEST(Driver, AMemberThatDiesInTheMiddleHoldsNobodyUp) {
   const int64_t before = members[0]->driver.counts().completed;
   EXPECT_TRUE(Eventually([&] { return members[0]->driver.counts().completed > before + 5; }));
   members.pop_back();
+  StopAll(members);
+}
+
+TEST(Driver, OnceIdleIsToldTheStoreStaysAsItIsButItsStateIsServed) {
+  transport::Switch network;
+  Members members = Make(network, 3, {.elements = 100'000, .chunk_elements = 512});
+  Fill(*members[0], 1);
+  StartAll(members);
+  members.back()->driver.SetView({.epoch = 1, .side = Side::kPassive, .neighbours = {}});
+  Members pair;
+  for (int i = 0; i < 2; ++i) {
+    pair.push_back(std::move(members.front()));
+    members.erase(members.begin());
+  }
+  JoinCompletely(pair, 1);
+  for (auto& member : pair) member->driver.Finish();
+  ASSERT_TRUE(Eventually([&] { return pair[1]->driver.counts().completed > 3; }));
+  std::atomic<bool> idle = false;
+  pair[1]->driver.Idle([&] { idle = true; });
+  ASSERT_TRUE(Eventually([&] { return idle.load(); }));
+  const auto weights = pair[1]->Weights();
+  const int64_t completed = pair[1]->driver.counts().completed;
+  // It answers the offers that go on coming.
+  const int64_t refused = pair[0]->driver.counts().begun.refused;
+  ASSERT_TRUE(Eventually([&] { return pair[0]->driver.counts().begun.refused > refused + 1; }));
+  std::atomic<bool> copied = false;
+  members[0]->driver.CopyState({pair[1]->as_neighbour()}, members[0]->store,
+                               [&](const absl::Status& s) {
+                                 EXPECT_TRUE(s.ok()) << s;
+                                 copied = true;
+                               });
+  ASSERT_TRUE(Eventually([&] { return copied.load(); }));
+  EXPECT_EQ(members[0]->Weights(), weights);
+  EXPECT_EQ(pair[1]->Weights(), weights);
+  EXPECT_EQ(pair[1]->driver.counts().completed, completed);
+  StopAll(pair);
   StopAll(members);
 }
 

@@ -10,6 +10,7 @@ namespace grapevine::gossip {
 namespace {
 
 using ::testing::ElementsAre;
+using ::testing::IsEmpty;
 using EffectKind = Effect::Kind;
 
 constexpr MemberId kSelf = 1;
@@ -268,6 +269,30 @@ TEST(Engine, AfterStopNothingNewBeginsButWhatRunsEnds) {
   EXPECT_EQ(b.engine.counts().completed, 1);
   b.Frame(Kind::kOffer, {kPeer, 5});
   EXPECT_THAT(b.Sent(), ElementsAre(Kind::kRefuse));
+}
+
+TEST(Engine, WhenIdleWhatRunsEndsAndNothingNewBeginsUntilItIsAnotherMember) {
+  Bench passive(Side::kPassive, 1);
+  passive.Frame(Kind::kOffer, kTheirs);
+  passive.Tell(IdleBegun{});
+  passive.Frame(Kind::kChunk, kTheirs, 0, 40);
+  passive.Tell(ChunkMixed{});
+  passive.Frame(Kind::kDone, kTheirs);
+  EXPECT_EQ(passive.engine.counts().completed, 1);
+  passive.Frame(Kind::kOffer, {kPeer, 5});
+  EXPECT_THAT(passive.Sent(), ElementsAre(Kind::kRefuse));
+
+  Bench active(Side::kActive, 1);
+  active.Tell(FinishBegun{});
+  active.Frame(Kind::kBusy, kMine);
+  active.Tell(IdleBegun{});
+  active.now += 10s;
+  active.Tell(Tick{});
+  EXPECT_THAT(active.Sent(), IsEmpty());
+  active.Tell(IdentityChanged{4});
+  active.Tell(ViewChanged{{.epoch = 2, .side = Side::kActive, .neighbours = {{kPeer, "a"}}}});
+  active.Tell(BackToBackSet{true});
+  EXPECT_THAT(active.Sent(), ElementsAre(Kind::kOffer));
 }
 
 TEST(Engine, AloneItIsSettledOnceFinished) {

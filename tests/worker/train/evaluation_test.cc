@@ -35,6 +35,18 @@ TEST(Evaluation, UntrainedWeightsAreNearChance) {
   EXPECT_NEAR(evaluation->loss, std::log(10.0), 1.5);
 }
 
+TEST(Evaluation, ASliceThatIsNotOfTheTestSetIsRefused) {
+  TrainingRig rig(
+      {.source = {.name = "synthetic", .shape = {1, 4, 4}, .classes = 3, .samples = 370}});
+  const auto weights = rig.Weights();
+  for (const Slice& slice : {Slice{-1, 3}, Slice{3, 3}, Slice{5, 4}, Slice{30, 38}}) {
+    EXPECT_EQ(EvaluateSlice(*rig.model, *rig.dataset, weights, slice, {}).status().code(),
+              absl::StatusCode::kInvalidArgument)
+        << slice.first << " " << slice.end;
+  }
+  EXPECT_TRUE(EvaluateSlice(*rig.model, *rig.dataset, weights, {36, 37}, {}).ok());
+}
+
 TEST(Evaluation, StopsBetweenBatches) {
   TrainingRig rig({});
   std::stop_source stop;
