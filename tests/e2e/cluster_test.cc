@@ -48,30 +48,18 @@ const json kRules = {
      {"verbs", {"get", "create", "update"}}},
     {{"apiGroups", {"events.k8s.io"}}, {"resources", {"events"}}, {"verbs", {"create", "patch"}}}};
 
-// A port that stays the test's own, while servers that say so too (gRPC's do) may listen at it.
-class ReservedPort {
- public:
-  ReservedPort() : fd_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
-    const int on = 1;
-    setsockopt(fd_, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t length = sizeof(address);
-    EXPECT_EQ(bind(fd_, reinterpret_cast<sockaddr*>(&address), length), 0);
-    getsockname(fd_, reinterpret_cast<sockaddr*>(&address), &length);
-    port_ = ntohs(address.sin_port);
-  }
-  ~ReservedPort() { close(fd_); }
-  ReservedPort(const ReservedPort&) = delete;
-  ReservedPort& operator=(const ReservedPort&) = delete;
-
-  std::string address() const { return fmt::format("127.0.0.1:{}", port_); }
-
- private:
-  const int fd_;
-  int port_ = 0;
-};
+// An address of this machine at which nobody listens now.
+std::string FreeAddress() {
+  const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t length = sizeof(address);
+  EXPECT_EQ(bind(fd, reinterpret_cast<sockaddr*>(&address), length), 0);
+  getsockname(fd, reinterpret_cast<sockaddr*>(&address), &length);
+  close(fd);
+  return fmt::format("127.0.0.1:{}", ntohs(address.sin_port));
+}
 
 class ClusterTest : public ::testing::Test {
  protected:
@@ -96,10 +84,12 @@ class ClusterTest : public ::testing::Test {
   }
 
   std::unique_ptr<OperatorProcess> StartOperator(const std::string& name) {
-    return std::make_unique<OperatorProcess>(
+    auto grapevine = std::make_unique<OperatorProcess>(
         kubeconfig_, plane_.folder(), name_space_ + "-" + name,
         std::vector<std::string>{"--namespace", name_space_, "--lease-namespace", name_space_,
-                                 "--topology", topology_.address()});
+                                 "--topology", topology_});
+    EXPECT_TRUE(grapevine->WaitForLog("metrics on port")) << grapevine->Log();
+    return grapevine;
   }
 
   absl::StatusOr<std::string> Kubectl(std::vector<std::string> arguments,
@@ -135,7 +125,7 @@ spec:
   ControlPlane& plane_ = SharedControlPlane();
   std::string name_space_;
   std::string kubeconfig_;
-  const ReservedPort topology_;  // as a Service has an address that outlives its pods
+  const std::string topology_ = FreeAddress();  // as a Service's, it outlives who listens there
   std::unique_ptr<kube::HttpApiClient> client_;
   std::unique_ptr<local::ProcessKubelet> kubelet_;
 };

@@ -23,10 +23,9 @@ constexpr Duration kPatience = 60s;
 OperatorProcess::OperatorProcess(const std::string& kubeconfig, const std::string& folder,
                                  const std::string& name, const std::vector<std::string>& options)
     : log_(folder + "/" + name + ".log") {
-  local::Command command{
-      .arguments = {GRAPEVINE_BINARY, "operator", "--kubeconfig", kubeconfig, "--topology",
-                    "127.0.0.1:0", "--metrics", "127.0.0.1:0", "--health", "127.0.0.1:0"},
-      .environment = cluster::EnvironmentWith({})};
+  local::Command command{.arguments = {GRAPEVINE_BINARY, "operator", "--kubeconfig", kubeconfig,
+                                       "--metrics", "127.0.0.1:0", "--health", "127.0.0.1:0"},
+                         .environment = cluster::EnvironmentWith({})};
   command.arguments.insert(command.arguments.end(), options.begin(), options.end());
   const int log = open(log_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
   auto child = local::ChildProcess::Start(command, log);
