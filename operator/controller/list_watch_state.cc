@@ -17,6 +17,11 @@ constexpr Duration kShortWatch = 1s;
 constexpr int kGone = 410;
 constexpr int kTooManyRequests = 429;
 
+Duration RetryAfterOf(const absl::Status& status) {
+  const std::optional<ApiError> error = ApiErrorOf(status);
+  return error && error->retry_after ? *error->retry_after : Duration{};
+}
+
 }  // namespace
 
 ListWatchState::Next ListWatchState::NextStep(Time now) const {
@@ -41,7 +46,7 @@ void ListWatchState::OnListFailed(const absl::Status& status, Time now) {
     must_be_newest_ = true;
     return;
   }
-  BackOff(now, status);
+  BackOff(now, RetryAfterOf(status));
 }
 
 void ListWatchState::OnWatchOpened(Time now) {
@@ -60,7 +65,7 @@ void ListWatchState::OnWatchRefused(const absl::Status& status, Time now) {
   must_list_ = status.code() != absl::StatusCode::kUnavailable &&
                status.code() != absl::StatusCode::kDeadlineExceeded &&
                status.code() != absl::StatusCode::kResourceExhausted;
-  BackOff(now, status);
+  BackOff(now, RetryAfterOf(status));
 }
 
 void ListWatchState::OnEvent(const WatchEvent& event) {
@@ -72,11 +77,11 @@ void ListWatchState::OnEvent(const WatchEvent& event) {
   }
 }
 
-void ListWatchState::OnWatchEnded(int code, Time now) {
+void ListWatchState::OnWatchEnded(int code, Time now, Duration retry_after) {
   if (code == kGone) {
     OnWatchRefused(absl::OutOfRangeError(""), now);
   } else if (code == kTooManyRequests || code >= 500) {
-    BackOff(now);
+    BackOff(now, retry_after);
   } else if (code >= 300) {
     must_list_ = true;
     BackOff(now);
@@ -85,12 +90,9 @@ void ListWatchState::OnWatchEnded(int code, Time now) {
   }
 }
 
-void ListWatchState::BackOff(Time now, const absl::Status& status) {
+void ListWatchState::BackOff(Time now, Duration at_least) {
   if (failures_ > 0 && now - last_failure_ > kCalm) failures_ = 0;
-  not_before_ = now + Backoff(kBackoff, failures_, rng_);
-  if (const auto error = ApiErrorOf(status); error && error->retry_after) {
-    not_before_ = std::max(not_before_, now + *error->retry_after);
-  }
+  not_before_ = now + std::max(at_least, Backoff(kBackoff, failures_, rng_));
   last_failure_ = not_before_;
   ++failures_;
 }

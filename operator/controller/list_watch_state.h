@@ -18,11 +18,11 @@ namespace grapevine::controller {
 //   - the watch starts from the version of the list, and moves on with each event that was applied;
 //   - a watch that ends in order is opened again from there, without another list;
 //   - 410 Gone: list again at once. 429 and 5xx: back off, then watch again. Other errors: back
-//   off,
-//     then list again;
-//   - a watch that lasts less than a second and brings nothing counts as an error, so nothing
-//   loops;
-//   - the backoff doubles from about 1 s to about 1 min and starts anew after 2 calm minutes.
+//     off, then list again;
+//   - a watch that lasts less than a second and brings nothing counts as an error, so that nothing
+//     loops;
+//   - the backoff doubles from about 1 s to about 1 min, is never shorter than what the server asks
+//     for, and starts anew after 2 calm minutes.
 // Thread-compatible.
 class ListWatchState {
  public:
@@ -46,11 +46,12 @@ class ListWatchState {
   void OnWatchRefused(const absl::Status& status, Time now);
   // After the event was applied to the copy. REQUIRES: not of type kError.
   void OnEvent(const WatchEvent& event);
-  // `code`: of the Status that ended the watch; 0 when it ended in order.
-  void OnWatchEnded(int code, Time now);
+  // `code`: of the Status that ended the watch; 0 when it ended in order. `retry_after`: what the
+  // server asked for.
+  void OnWatchEnded(int code, Time now, Duration retry_after = {});
 
  private:
-  void BackOff(Time now, const absl::Status& status = absl::OkStatus());
+  void BackOff(Time now, Duration at_least = {});
 
   std::mt19937_64 rng_;
   bool must_list_ = true;

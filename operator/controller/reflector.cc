@@ -1,5 +1,6 @@
 #include "operator/controller/reflector.h"
 
+#include <algorithm>
 #include <memory>
 #include <utility>
 
@@ -16,6 +17,14 @@ using nlohmann::json;
 int CodeOf(const json& status) {
   const auto code = status.find("code");
   return code != status.end() && code->is_number_integer() ? code->get<int>() : 0;
+}
+
+Duration RetryAfterOf(const json& status) {
+  const auto details = status.find("details");
+  if (details == status.end() || !details->is_object()) return {};
+  const auto seconds = details->find("retryAfterSeconds");
+  if (seconds == details->end() || !seconds->is_number_integer()) return {};
+  return std::clamp<int64_t>(seconds->get<int64_t>(), 0, 3600) * 1s;
 }
 
 }  // namespace
@@ -110,7 +119,7 @@ void Reflector::WatchOnce() {
   }
   watch->reset();
   MutexLock lock(mutex_);
-  if (watch_ended_) state_.OnWatchEnded(end_code_, clock_->Now());
+  if (watch_ended_) state_.OnWatchEnded(end_code_, clock_->Now(), retry_after_);
 }
 
 void Reflector::OnWatchEvent(const WatchEvent& event) {
@@ -118,6 +127,7 @@ void Reflector::OnWatchEvent(const WatchEvent& event) {
     MutexLock lock(mutex_);
     watch_ended_ = true;
     end_code_ = CodeOf(event.object);
+    retry_after_ = RetryAfterOf(event.object);
     changed_.NotifyAll();
     return;
   }

@@ -54,6 +54,7 @@ class Reflector {
   bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
   bool watch_ended_ ABSL_GUARDED_BY(mutex_) = false;
   int end_code_ ABSL_GUARDED_BY(mutex_) = 0;
+  Duration retry_after_ ABSL_GUARDED_BY(mutex_){};
   ListWatchState state_ ABSL_GUARDED_BY(mutex_);
 
   std::thread thread_;  // set by Start, joined by Stop

@@ -26,13 +26,13 @@ using nlohmann::json;
 constexpr char kJson[] = "application/json";
 constexpr char kMergePatch[] = "application/merge-patch+json";
 constexpr char kApplyPatch[] = "application/apply-patch+yaml";  // JSON is YAML
-constexpr char kAgent[] = "grapevine";
+constexpr char kAgent[] = "grapevine/" GRAPEVINE_VERSION;
 constexpr char kFieldManager[] = "grapevine";
 constexpr size_t kMaxAnswer = 16 << 20;
 constexpr int kWatchSeconds = 300;  // and up to as much again
 // A server that has not ended a watch by then is not there any more.
 constexpr Duration kWatchSilence = (2 * kWatchSeconds + 10) * 1s;
-constexpr Duration kLongestPause = 10s;
+constexpr Duration kLongestCall = 30s;  // no further try begins later
 constexpr BackoffOptions kBrokenPause{.initial = 50ms, .factor = 2, .max = 2s, .jitter = 0.5};
 constexpr int kMostBroken = 3;  // tries of a GET whose connection broke
 
@@ -101,6 +101,25 @@ bool IsWorthWaiting(const ApiError& error) {
   return (error.http_status == 429 || error.http_status >= 500) && error.retry_after.has_value();
 }
 
+std::vector<std::pair<std::string, std::string>> HeadersFor(const Access& access,
+                                                            const Identity& identity) {
+  std::vector<std::pair<std::string, std::string>> headers = {{"Accept", kJson},
+                                                              {"User-Agent", kAgent}};
+  // The library asks the server's certificate for the name in this header.
+  if (!access.tls_server_name.empty()) headers.emplace_back("Host", access.tls_server_name);
+  if (!identity.token.empty()) headers.emplace_back("Authorization", "Bearer " + identity.token);
+  const Impersonation& as = access.impersonate;
+  if (!as.user.empty()) headers.emplace_back("Impersonate-User", as.user);
+  if (!as.uid.empty()) headers.emplace_back("Impersonate-Uid", as.uid);
+  for (const std::string& group : as.groups) headers.emplace_back("Impersonate-Group", group);
+  for (const auto& [name, values] : as.extra) {
+    for (const std::string& value : values) {
+      headers.emplace_back("Impersonate-Extra-" + name, value);
+    }
+  }
+  return headers;
+}
+
 // The items go to the trimmer one by one and stay where they were put.
 struct ListBody {
   explicit ListBody(const controller::ListOptions& options)
@@ -114,15 +133,15 @@ struct ListBody {
   ListDecoder decoder;
 };
 
-std::string ListQuery(const controller::ListOptions& options, const std::string& proceed) {
+std::string ListQuery(const controller::ListOptions& options, int page,
+                      const std::string& proceed) {
   std::string query = "?";
   const auto add = [&](const char* name, const std::string& value) {
     if (!value.empty()) query += fmt::format("{}{}={}", query.size() > 1 ? "&" : "", name, value);
   };
   add("labelSelector", EncodeQuery(options.selector));
-  if (proceed.empty()) add("resourceVersion", options.resource_version);
-  // A page of what is in the server's cache would be read from etcd instead.
-  if (options.resource_version.empty()) add("limit", std::to_string(HttpApiClient::kPage));
+  if (proceed.empty()) add("resourceVersion", EncodeQuery(options.resource_version));
+  if (page > 0) add("limit", std::to_string(page));
   add("continue", EncodeQuery(proceed));
   return query.size() > 1 ? query : "";
 }
@@ -136,29 +155,17 @@ std::string ContinueOf(const json& list) {
 
 }  // namespace
 
-// Reads on a thread of its own, which alone calls back.
-class HttpApiClient::OpenedWatch final : public Watch {
+// What the thread of a watch does. It may outlive the Watch that a callback has destroyed.
+class HttpApiClient::WatchReader {
  public:
-  OpenedWatch(HttpApiClient* client, const Resource& resource, std::string_view name_space,
+  WatchReader(HttpApiClient* client, const Resource& resource, std::string_view name_space,
               controller::WatchOptions options, std::function<void(const WatchEvent&)> on_event)
       : client_(client),
         resource_(resource),
         name_space_(name_space),
         options_(std::move(options)),
-        on_event_(std::move(on_event)),
-        thread_([this] { Run(); }) {}
+        on_event_(std::move(on_event)) {}
 
-  ~OpenedWatch() override {
-    ended_ = true;
-    cancellation_.Cancel();
-    if (std::this_thread::get_id() == thread_.get_id()) {
-      thread_.detach();
-      return;
-    }
-    thread_.join();
-  }
-
- private:
   void Run() {
     HttpRequest request;
     absl::Status status = options_.resource_version.empty() ? TellWhatIsThere() : absl::OkStatus();
@@ -166,9 +173,15 @@ class HttpApiClient::OpenedWatch final : public Watch {
       request = client_->WatchRequest(resource_, name_space_, options_);
       status = Follow(request);
     }
-    if (!ended_ && !told_error_) on_event_(EndOf(status, request));
+    if (!ended_ && !told_error_) on_event_(EndOf(status));
   }
 
+  void End() {
+    ended_ = true;
+    cancellation_.Cancel();
+  }
+
+ private:
   // A server with an older etcd watches from no other version than one that it has named.
   absl::Status TellWhatIsThere() {
     absl::StatusOr<json> list =
@@ -196,12 +209,12 @@ class HttpApiClient::OpenedWatch final : public Watch {
   }
 
   // An error of the world is one of 5xx to whoever watches: wait, and watch again.
-  static WatchEvent EndOf(const absl::Status& status, const HttpRequest& request) {
+  static WatchEvent EndOf(const absl::Status& status) {
     json end = {{"kind", "Status"}};
     if (const auto error = ApiErrorOf(status)) {
       end["code"] = error->http_status;
       end["reason"] = error->reason;
-      end["message"] = Explained(*error, request).message;
+      end["message"] = error->message;
       if (error->retry_after) {
         end["details"]["retryAfterSeconds"] = static_cast<int>(ToSeconds(*error->retry_after));
       }
@@ -220,6 +233,29 @@ class HttpApiClient::OpenedWatch final : public Watch {
   Cancellation cancellation_;
   std::atomic<bool> ended_ = false;
   bool told_error_ = false;  // of the thread alone
+};
+
+// Reads on a thread of its own, which alone calls back.
+class HttpApiClient::OpenedWatch final : public Watch {
+ public:
+  OpenedWatch(HttpApiClient* client, std::shared_ptr<WatchReader> reader)
+      : reader_(std::move(reader)), thread_([client, reader = reader_]() mutable {
+          reader->Run();
+          reader.reset();
+          client->OnReaderEnded();
+        }) {}
+
+  ~OpenedWatch() override {
+    reader_->End();
+    if (std::this_thread::get_id() == thread_.get_id()) {
+      thread_.detach();
+    } else {
+      thread_.join();
+    }
+  }
+
+ private:
+  const std::shared_ptr<WatchReader> reader_;
   std::thread thread_;
 };
 
@@ -231,7 +267,10 @@ HttpApiClient::HttpApiClient(const Access& access, const Clock* clock, HttpApiCl
       credentials_(access, clock, options_.run_plugin),
       rng_(std::random_device()()) {}
 
-HttpApiClient::~HttpApiClient() = default;
+HttpApiClient::~HttpApiClient() {
+  MutexLock lock(mutex_);
+  while (readers_ > 0) readers_ended_.Wait(mutex_);
+}
 
 absl::StatusOr<json> HttpApiClient::Get(const Resource& resource, std::string_view name_space,
                                         std::string_view name) {
@@ -240,14 +279,24 @@ absl::StatusOr<json> HttpApiClient::Get(const Resource& resource, std::string_vi
 
 absl::StatusOr<json> HttpApiClient::List(const Resource& resource, std::string_view name_space,
                                          const controller::ListOptions& options) {
+  // A page of what is in the server's cache would be read from etcd instead.
+  const bool paged = options.resource_version.empty();
+  absl::StatusOr<json> list = ListPages(resource, name_space, options, paged ? kPage : 0);
+  if (!paged || !absl::IsOutOfRange(list.status())) return list;
+  // The rest of the pages is gone: all at once, and anew.
+  return ListPages(resource, name_space, options, 0);
+}
+
+absl::StatusOr<json> HttpApiClient::ListPages(const Resource& resource, std::string_view name_space,
+                                              const controller::ListOptions& options, int page) {
   ListBody body(options);
   json list;
   std::string proceed;
-  bool paged = options.resource_version.empty();
   do {
     const size_t before = body.items.size();
-    const HttpRequest request{.method = "GET",
-                              .target = PathOf(resource, name_space) + ListQuery(options, proceed)};
+    const HttpRequest request{
+        .method = "GET",
+        .target = PathOf(resource, name_space) + ListQuery(options, page, proceed)};
     const absl::Status status = Call(
         request,
         [&](const HttpAnswer&, std::string_view bytes) { return body.decoder.Feed(bytes); },
@@ -255,17 +304,11 @@ absl::StatusOr<json> HttpApiClient::List(const Resource& resource, std::string_v
           body.items.resize(before);
           body.decoder.Reset();
         });
-    if (absl::IsOutOfRange(status) && !proceed.empty() && paged) {
-      // The rest of the pages is gone: all at once, and anew.
-      controller::ListOptions whole = options;
-      whole.resource_version = "0";
-      return List(resource, name_space, whole);
-    }
     if (!status.ok()) return status;
-    absl::StatusOr<json> page = body.decoder.Finish();
-    if (!page.ok()) return page.status();
+    absl::StatusOr<json> read = body.decoder.Finish();
+    if (!read.ok()) return read.status();
     body.decoder.Reset();
-    list = *std::move(page);
+    list = *std::move(read);
     proceed = ContinueOf(list);
   } while (!proceed.empty());
   list["items"] = std::move(body.items);
@@ -330,14 +373,26 @@ absl::Status HttpApiClient::Delete(const Resource& resource, std::string_view na
 absl::StatusOr<std::unique_ptr<Watch>> HttpApiClient::OpenWatch(
     const Resource& resource, std::string_view name_space, const controller::WatchOptions& options,
     std::function<void(const WatchEvent&)> on_event) {
-  return std::make_unique<OpenedWatch>(this, resource, name_space, options, std::move(on_event));
+  {
+    MutexLock lock(mutex_);
+    ++readers_;
+  }
+  return std::make_unique<OpenedWatch>(
+      this,
+      std::make_shared<WatchReader>(this, resource, name_space, options, std::move(on_event)));
+}
+
+void HttpApiClient::OnReaderEnded() {
+  MutexLock lock(mutex_);
+  --readers_;
+  readers_ended_.NotifyAll();
 }
 
 HttpRequest HttpApiClient::WatchRequest(const Resource& resource, std::string_view name_space,
                                         const controller::WatchOptions& options) {
-  std::string target =
-      fmt::format("{}?watch=true&allowWatchBookmarks=true&timeoutSeconds={}&resourceVersion={}",
-                  PathOf(resource, name_space), WatchSeconds(), options.resource_version);
+  std::string target = fmt::format(
+      "{}?watch=true&allowWatchBookmarks=true&timeoutSeconds={}&resourceVersion={}",
+      PathOf(resource, name_space), WatchSeconds(), EncodeQuery(options.resource_version));
   if (!options.selector.empty()) target += "&labelSelector=" + EncodeQuery(options.selector);
   return {.method = "GET", .target = target};
 }
@@ -362,13 +417,14 @@ absl::StatusOr<json> HttpApiClient::CallForObject(const HttpRequest& request) {
 absl::Status HttpApiClient::Call(const HttpRequest& request, const OnBody& on_body,
                                  const std::function<void()>& reset) {
   const bool read = request.method == "GET";
+  const Time began = clock_->Now();
   int broken = 0;
   for (int i = 1;; ++i) {
     const absl::Status status = TryOnce(request, /*watch=*/false, on_body, nullptr);
     const std::optional<ApiError> error = ApiErrorOf(status);
     if (status.ok() || i == kMostTries) return status;
     Duration pause{};
-    if (error && IsWorthWaiting(*error) && *error->retry_after <= kLongestPause) {
+    if (error && IsWorthWaiting(*error)) {
       pause = std::max<Duration>(*error->retry_after, 100ms);
     } else if (!error && read && absl::IsUnavailable(status) && ++broken < kMostBroken) {
       MutexLock lock(mutex_);
@@ -376,51 +432,42 @@ absl::Status HttpApiClient::Call(const HttpRequest& request, const OnBody& on_bo
     } else {
       return status;
     }
+    if (clock_->Now() + pause - began > kLongestCall) return status;
     std::this_thread::sleep_for(pause);
     if (reset) reset();
   }
 }
 
-absl::Status HttpApiClient::TryOnce(HttpRequest request, bool watch, const OnBody& on_body,
+absl::Status HttpApiClient::TryOnce(const HttpRequest& request, bool watch, const OnBody& on_body,
                                     Cancellation* cancellation) {
-  absl::StatusOr<Identity> identity = credentials_.Get();
-  if (!identity.ok()) return identity.status();
-  const std::shared_ptr<Https> https = HttpsFor(*identity, watch);
-  request.headers = {{"Accept", kJson}, {"User-Agent", kAgent}};
-  if (!identity->token.empty()) {
-    request.headers.emplace_back("Authorization", "Bearer " + identity->token);
+  for (bool again = true;; again = false) {
+    absl::StatusOr<Identity> identity = credentials_.Get();
+    if (!identity.ok()) return identity.status();
+    absl::Status status = SendAs(*identity, request, watch, on_body, cancellation);
+    const std::optional<ApiError> error = ApiErrorOf(status);
+    const bool refused = error && error->http_status == 401;
+    if (!refused || !again || !credentials_.OnUnauthorized(identity->token)) return status;
   }
-  const Impersonation& as = access_.impersonate;
-  if (!as.user.empty()) request.headers.emplace_back("Impersonate-User", as.user);
-  if (!as.uid.empty()) request.headers.emplace_back("Impersonate-Uid", as.uid);
-  for (const std::string& group : as.groups) {
-    request.headers.emplace_back("Impersonate-Group", group);
-  }
-  for (const auto& [name, values] : as.extra) {
-    for (const std::string& value : values) {
-      request.headers.emplace_back("Impersonate-Extra-" + name, value);
-    }
-  }
+}
+
+absl::Status HttpApiClient::SendAs(const Identity& identity, HttpRequest request, bool watch,
+                                   const OnBody& on_body, Cancellation* cancellation) {
+  request.headers = HeadersFor(access_, identity);
   std::string refusal;
   const Time began = clock_->Now();
-  const absl::StatusOr<HttpAnswer> answer = https->Send(
-      request,
-      [&](const HttpAnswer& head, std::string_view bytes) {
-        if (head.status < 300) return on_body(head, bytes);
-        if (refusal.size() < kMaxAnswer) refusal += bytes;
-        return absl::OkStatus();
-      },
-      cancellation);
+  const OnBody sort = [&](const HttpAnswer& head, std::string_view bytes) {
+    if (head.status < 300) return on_body(head, bytes);
+    if (refusal.size() < kMaxAnswer) refusal += bytes;
+    return absl::OkStatus();
+  };
+  const absl::StatusOr<HttpAnswer> answer =
+      HttpsFor(identity, watch)->Send(request, sort, cancellation);
   if (options_.probe != nullptr) {
     options_.probe->OnRequest(request.method, host_, answer.ok() ? answer->status : 0,
                               clock_->Now() - began);
   }
   if (!answer.ok()) return answer.status();
   if (answer->status < 300) return absl::OkStatus();
-  if (answer->status == 401 && credentials_.OnUnauthorized(identity->token)) {
-    request.headers.clear();
-    return TryOnce(std::move(request), watch, on_body, cancellation);
-  }
   return ToStatus(Explained(ErrorOf(*answer, refusal), request));
 }
 

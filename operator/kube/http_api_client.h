@@ -27,8 +27,8 @@ struct HttpApiClientOptions {
 
 // The ApiClient of a real API server. A call blocks until it is answered; a watch has a thread of
 // its own. What may be done again is: a GET whose connection broke, and anything that the server
-// answers with Retry-After, up to kMostTries times; a call that was answered 401 once more, with
-// fresh credentials. Thread-safe.
+// answers with Retry-After, up to kMostTries times and for 30 s; a call that was answered 401 once
+// more, with fresh credentials. Thread-safe.
 class HttpApiClient final : public controller::ApiClient {
  public:
   static constexpr int kMostTries = 10;
@@ -62,20 +62,30 @@ class HttpApiClient final : public controller::ApiClient {
       std::function<void(const controller::WatchEvent&)> on_event) override;
 
  private:
+  class WatchReader;
   class OpenedWatch;
+
+  // In pages of so many items; 0: all at once.
+  absl::StatusOr<nlohmann::json> ListPages(const controller::Resource& resource,
+                                           std::string_view name_space,
+                                           const controller::ListOptions& options, int page);
 
   // `reset`, if any, is called before each try after the first: the body comes anew.
   absl::Status Call(const HttpRequest& request, const OnBody& on_body,
                     const std::function<void()>& reset = {});
   absl::StatusOr<nlohmann::json> CallForObject(const HttpRequest& request);
-  // One try. What the server says against it is the error, with its words and ApiError.
-  absl::Status TryOnce(HttpRequest request, bool watch, const OnBody& on_body,
+  // One try, or two when the first was answered 401. What the server says against it is the error,
+  // with its words and ApiError.
+  absl::Status TryOnce(const HttpRequest& request, bool watch, const OnBody& on_body,
                        Cancellation* cancellation);
+  absl::Status SendAs(const Identity& identity, HttpRequest request, bool watch,
+                      const OnBody& on_body, Cancellation* cancellation);
   // Connections that show `identity`; new ones when it has changed.
   std::shared_ptr<Https> HttpsFor(const Identity& identity, bool watch);
   HttpRequest WatchRequest(const controller::Resource& resource, std::string_view name_space,
                            const controller::WatchOptions& options);
   int WatchSeconds();
+  void OnReaderEnded();
 
   const Access access_;
   const Clock* const clock_;
@@ -88,6 +98,8 @@ class HttpApiClient final : public controller::ApiClient {
   std::shared_ptr<Https> calls_ ABSL_GUARDED_BY(mutex_);
   std::shared_ptr<Https> watches_ ABSL_GUARDED_BY(mutex_);
   std::mt19937_64 rng_ ABSL_GUARDED_BY(mutex_);
+  CondVar readers_ended_;
+  int readers_ ABSL_GUARDED_BY(mutex_) = 0;  // threads of watches
 };
 
 }  // namespace grapevine::kube

@@ -78,6 +78,7 @@ http_client_config MakeConfig(const Access& access, const Identity& identity, Du
   config.set_timeout(std::chrono::duration_cast<std::chrono::microseconds>(silence));
   config.set_validate_certificates(!access.insecure);
   config.set_max_redirects(0);
+  config.set_request_compressed_response(true);  // API servers do it from 128 KiB on
   if (!access.proxy_url.empty()) config.set_proxy(web::web_proxy(web::uri(access.proxy_url)));
   const bool tls = access.server.starts_with("https");
   if (tls) {
@@ -138,9 +139,9 @@ bool Mentions(const std::string& text, const char* words) {
 }
 
 absl::Status StatusOf(const std::string& server, const std::exception& error,
-                      const std::error_code& code, Cancellation* cancelled) {
+                      const std::error_code& code, bool cancelled) {
   const std::string why = error.what();
-  if (cancelled != nullptr) return absl::CancelledError("the call was ended");
+  if (cancelled) return absl::CancelledError("the call was ended");
   if (code == std::errc::timed_out || Mentions(why, "timed out")) {
     return absl::DeadlineExceededError(fmt::format("{} does not answer: {}", server, why));
   }
@@ -185,20 +186,22 @@ Https::~Https() = default;
 
 absl::StatusOr<HttpAnswer> Https::Send(const HttpRequest& request, const OnBody& on_body,
                                        Cancellation* cancellation) {
-  const pplx::cancellation_token token = cancellation == nullptr
-                                             ? pplx::cancellation_token::none()
-                                             : cancellation->source_->source.get_token();
-  const auto cancelled = [&] { return token.is_canceled() ? cancellation : nullptr; };
+  Cancellation own;
+  Cancellation& call = cancellation == nullptr ? own : *cancellation;
+  const pplx::cancellation_token token = call.source_->source.get_token();
   try {
     const http_response response = client_->client.request(MakeRequest(request), token).get();
     HttpAnswer answer = HeadOf(response);
-    if (absl::Status status = ReadBody(response, answer, on_body); !status.ok()) return status;
+    if (absl::Status status = ReadBody(response, answer, on_body); !status.ok()) {
+      call.Cancel();  // else the library goes on reading
+      return status;
+    }
     if (token.is_canceled()) return absl::CancelledError("the call was ended");
     return answer;
   } catch (const web::http::http_exception& error) {
-    return StatusOf(server_, error, error.error_code(), cancelled());
+    return StatusOf(server_, error, error.error_code(), token.is_canceled());
   } catch (const std::exception& error) {
-    return StatusOf(server_, error, {}, cancelled());
+    return StatusOf(server_, error, {}, token.is_canceled());
   }
 }
 

@@ -90,7 +90,12 @@ void ListDecoder::Reset() {
 
 absl::StatusOr<json> ListDecoder::Finish() const {
   json list = json::parse(rest_, nullptr, /*allow_exceptions=*/false);
-  if (!list.is_object()) return absl::DataLossError("what came is no list, or was cut off");
+  const auto kind = list.is_object() ? list.find("kind") : list.end();
+  // An object of another kind must not pass for a list of nothing.
+  if (kind == list.end() || !kind->is_string() ||
+      !kind->get_ref<const std::string&>().ends_with("List")) {
+    return absl::DataLossError("what came is no list, or was cut off");
+  }
   return list;
 }
 

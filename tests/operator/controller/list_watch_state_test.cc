@@ -166,5 +166,14 @@ TEST_F(ListWatchStateTest, WaitsAsLongAsTheServerAsksFor) {
   EXPECT_EQ(WaitedOut(), 50s);
 }
 
+TEST_F(ListWatchStateTest, AWatchThatEndedWaitsAsLongAsTheServerAskedFor) {
+  ListAndOpen("7");
+  state_.OnEvent(Event("8"));
+  state_.OnWatchEnded(429, now_, 20s);
+  EXPECT_EQ(WaitedOut(), 20s);
+  EXPECT_EQ(Next(), Step::kWatch);
+  EXPECT_EQ(state_.resource_version(), "8");
+}
+
 }  // namespace
 }  // namespace grapevine::controller

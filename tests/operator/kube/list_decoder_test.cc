@@ -48,10 +48,21 @@ TEST(ListDecoder, ReadsTheSameItemsWhereverTheyAreCut) {
 }
 
 TEST(ListDecoder, AnEmptyListHasNoItems) {
-  for (const char* bytes : {"{\"items\":[]}", "{\"items\":null}", "{}", " {\"items\": [ \n] } "}) {
+  for (const char* bytes :
+       {"{\"kind\":\"PodList\",\"items\":[]}", "{\"items\":null,\"kind\":\"PodList\"}",
+        "{\"kind\":\"PodList\"}", " {\"items\": [ \n] ,\"kind\":\"PodList\"} "}) {
     const Decoded decoded = Decode(bytes, 1);
     EXPECT_TRUE(decoded.list.ok()) << bytes << decoded.list.status();
     EXPECT_THAT(decoded.items, IsEmpty());
+  }
+}
+
+// Taken for an empty list it would be the news that every pod is gone.
+TEST(ListDecoder, AnotherObjectIsNoListOfNothing) {
+  for (const char* bytes :
+       {"{}", "{\"ok\":true}", "{\"items\":[]}", "{\"kind\":\"Pod\"}", "{\"kind\":7,\"items\":[]}",
+        "[]", "null", "", "<html></html>", "{\"kind\":\"PodList\"}{\"kind\":\"PodList\"}"}) {
+    EXPECT_FALSE(Decode(bytes, 0).list.ok()) << bytes;
   }
 }
 
