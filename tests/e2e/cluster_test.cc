@@ -111,6 +111,7 @@ spec:
     epochs: {}
     batchSize: 16
     learningRate: "0.02"
+  checkpoint: {{path: {}, everySeconds: 5}}
   workers:
     replicas: 2
     maxReplicas: 4
@@ -118,7 +119,7 @@ spec:
       spec:
         containers: [{{name: worker, image: grapevine-worker, command: [{}]}}]
 )",
-                       epochs, GRAPEVINE_WORKER_BINARY);
+                       epochs, plane_.folder(), GRAPEVINE_WORKER_BINARY);
   }
 
   RealClock clock_;
@@ -172,6 +173,49 @@ TEST_F(ClusterTest, AnOperatorThatIsKilledAndStartedAgainMakesNoSecondPodAndLose
   const auto restarts =
       Kubectl({"get", "tj", "digits", "-o", "jsonpath={.status.workers.restarts}"});
   EXPECT_EQ(*restarts, "0") << second->Log();
+}
+
+TEST_F(ClusterTest, AJobIsScaledSuspendedAndGoesOnFromItsCheckpoint) {
+  auto grapevine = StartOperator("operator");
+  StartKubelet();
+  ASSERT_TRUE(Kubectl({"apply"}, DigitsJob(1000)).ok());
+  const auto wait_for = [&](const std::string& what) {
+    const auto waited = Kubectl({"wait", "tj/digits", "--for=" + what, "--timeout=50s"});
+    EXPECT_TRUE(waited.ok()) << what << waited.status() << grapevine->Log();
+    return waited.ok();
+  };
+  const auto value = [&](const std::string& path) {
+    return Kubectl({"get", "tj", "digits", "-o", "jsonpath={" + path + "}"}).value_or("unknown");
+  };
+  ASSERT_TRUE(wait_for("jsonpath={.status.workers.members}=2"));
+  ASSERT_TRUE(Kubectl({"scale", "tj/digits", "--replicas=3"}).ok());
+  ASSERT_TRUE(wait_for("jsonpath={.status.workers.members}=3"));
+
+  const char* suspend = R"({"spec":{"suspend":%}})";
+  const auto set = [&](const char* to) {
+    std::string patch = suspend;
+    patch.replace(patch.find('%'), 1, to);
+    return Kubectl({"patch", "tj", "digits", "--type=merge", "-p", patch}).ok();
+  };
+  ASSERT_TRUE(set("true"));
+  ASSERT_TRUE(wait_for("condition=Suspended"));
+  ASSERT_TRUE(wait_for("jsonpath={.status.workers.active}=0"));
+  EXPECT_EQ(value(".status.startTime"), "");
+  EXPECT_EQ(*Kubectl({"get", "pods", "-o", "name"}), "");
+  ASSERT_TRUE(set("false"));
+  ASSERT_TRUE(wait_for("condition=Succeeded"));
+  EXPECT_EQ(value(".status.workers.restarts"), "0");
+  EXPECT_EQ(value(".status.progress.percent"), "100");
+}
+
+TEST_F(ClusterTest, AStandbyTakesOverFromALeaderThatLeaves) {
+  auto leader = StartOperator("leader");
+  ASSERT_TRUE(leader->WaitForLog("workers are served"));
+  auto standby = StartOperator("standby");
+  leader->Signal(SIGTERM);
+  EXPECT_EQ(leader->Wait().code, 0) << leader->Log();
+  EXPECT_TRUE(standby->WaitForLog("workers are served")) << standby->Log();
+  EXPECT_THAT(leader->Log(), HasSubstr("asked to end"));
 }
 
 }  // namespace
