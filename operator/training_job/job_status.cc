@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <string_view>
 
 #include "fmt/format.h"
 #include "operator/api/labels.h"
@@ -128,6 +129,27 @@ void FillStatus(const Observed& observed, const Standing& standing, Decision& de
          fmt::format("{} pods failed, {} so far", restarts, standing.failures.restarts)});
   }
   FillConditions(observed, standing, decision);
+}
+
+JobEvent FailAsInvalid(std::string violations, api::WallTime now, api::TrainingJobStatus& status) {
+  if (violations.size() > kMaxMessage) {
+    violations.resize(kMaxMessage);
+    violations.resize(violations.rfind('\n') == std::string::npos ? kMaxMessage
+                                                                  : violations.rfind('\n'));
+    violations += "\n...";
+  }
+  for (const char* type : {api::kFailed, api::kSucceeded, api::kSuspended, api::kDegraded,
+                           api::kRunning, api::kInitialized}) {
+    const bool failed = std::string_view(type) == api::kFailed;
+    api::SetCondition(status.conditions,
+                      {.type = type,
+                       .status = failed ? "True" : "False",
+                       .reason = "InvalidSpec",
+                       .message = failed ? violations : ""},
+                      now);
+  }
+  status.completion_time = api::FormatWallTime(now);
+  return {.warning = true, .reason = "InvalidSpec", .note = std::move(violations)};
 }
 
 }  // namespace grapevine::training_job

@@ -22,6 +22,12 @@ struct Standing {
 // that became true. Pure.
 void FillStatus(const Observed& observed, const Standing& standing, Decision& decision);
 
+// Of a job whose spec cannot be used: Failed, InvalidSpec, with all violations (at most kMaxMessage
+// bytes of them). Returns the event of it. Pure.
+JobEvent FailAsInvalid(std::string violations, api::WallTime now, api::TrainingJobStatus& status);
+
+inline constexpr size_t kMaxMessage = 4096;  // of a condition; the API takes eight times that
+
 bool IsOver(const api::TrainingJobStatus& status);  // Succeeded or Failed, which are final
 
 }  // namespace grapevine::training_job

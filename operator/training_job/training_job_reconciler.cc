@@ -9,6 +9,7 @@
 #include "operator/graph/mixing.h"
 #include "operator/graph/planner.h"
 #include "operator/training_job/apply.h"
+#include "operator/training_job/job_status.h"
 #include "operator/training_job/worker_pod.h"
 
 namespace grapevine::training_job {
@@ -74,12 +75,37 @@ absl::StatusOr<controller::Result> TrainingJobReconciler::Reconcile(
     return controller::Result{};
   }
   auto job = api::TrainingJobFromJson(*object);
-  if (!job.ok()) return job.status();
+  if (!job.ok()) return Refuse(request, object, job.status());
   if (!job->spec.managed_by.empty()) return controller::Result{};
   std::shared_ptr<OwnWrites> own = OwnWritesOf(request, job->metadata.uid);
   const Observed observed = Observe(request, *std::move(job), *own);
   Decision decision = Decide(observed);
   return Carry(request, object, observed, decision, *own);
+}
+
+// A job that an older schema let in. It fails, as one that has failed: for good.
+absl::StatusOr<controller::Result> TrainingJobReconciler::Refuse(const controller::Request& request,
+                                                                 const controller::Object& object,
+                                                                 const absl::Status& why) {
+  parts_.hub->Forget(KeyOf(request), "the job is invalid");
+  absl::Status status;
+  for (const controller::Object& pod : parts_.pods->OwnedBy(controller::UidOf(*object))) {
+    const api::ObjectMeta metadata = api::MetadataOf(*pod);
+    if (!metadata.deletion_timestamp.empty()) continue;
+    status.Update(DeletePod(*parts_.client, metadata.name_space,
+                            {.name = metadata.name, .uid = metadata.uid}));
+  }
+  const auto old = object->find("status");
+  api::TrainingJobStatus next =
+      old == object->end() ? api::TrainingJobStatus() : api::StatusFromJson(*old);
+  if (!status.ok()) return status;
+  if (IsOver(next)) return controller::Result{};
+  const JobEvent event = FailAsInvalid(std::string(why.message()), parts_.wall(), next);
+  status = WriteStatus(*parts_.client, object, next);
+  if (!status.ok()) return status;
+  LogWarn("job {} is invalid: {}", request.name, event.note);
+  if (parts_.on_event) parts_.on_event(request, event);
+  return controller::Result{};
 }
 
 std::shared_ptr<TrainingJobReconciler::OwnWrites> TrainingJobReconciler::OwnWritesOf(

@@ -44,6 +44,9 @@ class TrainingJobReconciler final : public controller::Reconciler {
   // What this process did and the cache may not show yet.
   struct OwnWrites;
 
+  absl::StatusOr<controller::Result> Refuse(const controller::Request& request,
+                                            const controller::Object& object,
+                                            const absl::Status& why);
   std::shared_ptr<OwnWrites> OwnWritesOf(const controller::Request& request,
                                          const std::string& uid);
   void ReadPods(const api::TrainingJob& job, OwnWrites& own, std::vector<WorkerPod>& pods);

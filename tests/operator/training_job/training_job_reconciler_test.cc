@@ -182,5 +182,33 @@ TEST_F(ReconcilerTest, AJobThatIsGoneIsForgotten) {
   EXPECT_FALSE(hub_.Observe({"default", "digits"}).known);
 }
 
+TEST_F(ReconcilerTest, AnInvalidJobFailsWithAllThatIsWrongAndWithoutPods) {
+  ASSERT_TRUE(Reconcile().ok());
+  Refresh();
+  ASSERT_FALSE(ListOf(kPods).empty());
+  nlohmann::json job = ListOf(kTrainingJobs)[0];
+  job["spec"]["training"]["epochs"] = 0;
+  job["spec"]["workers"]["replicas"] = -1;
+  ASSERT_TRUE(server_.Update(kTrainingJobs, job).ok());
+  Refresh();
+  events_.clear();
+  ASSERT_TRUE(Reconcile().ok());
+  EXPECT_TRUE(ListOf(kPods).empty());
+  const api::TrainingJobStatus status = api::StatusFromJson(ListOf(kTrainingJobs)[0]["status"]);
+  const api::Condition* failed = api::FindCondition(status.conditions, api::kFailed);
+  ASSERT_NE(failed, nullptr);
+  EXPECT_EQ(failed->status, "True");
+  EXPECT_EQ(failed->reason, "InvalidSpec");
+  EXPECT_THAT(failed->message, ::testing::AllOf(::testing::HasSubstr("spec.training.epochs"),
+                                                ::testing::HasSubstr("spec.workers.replicas")));
+  EXPECT_THAT(events_, ::testing::ElementsAre("InvalidSpec"));
+
+  Refresh();
+  const std::string version = ListOf(kTrainingJobs)[0]["metadata"]["resourceVersion"];
+  ASSERT_TRUE(Reconcile().ok());
+  EXPECT_EQ(ListOf(kTrainingJobs)[0]["metadata"]["resourceVersion"], version);
+  EXPECT_THAT(events_, ::testing::SizeIs(1));
+}
+
 }  // namespace
 }  // namespace grapevine::training_job
