@@ -81,6 +81,7 @@ JobEngineOptions ClusterOperator::EngineOptions() {
           .topology_listen = options_.topology_listen,
           .topology_address = TopologyAddress(options_),
           .worker_image = options_.worker_image,
+          .pod_network = true,
           .threads = options_.threads,
           .sync_limit = kSyncLimit,
           .give_up = [this] { return IsPending(signals_); },

@@ -155,7 +155,8 @@ void JobEngine::StartController() {
                                     .wall = [] { return std::chrono::system_clock::now(); },
                                     .on_event = options_.on_event},
       training_job::WorkerLaunch{.hub_address = topology_address(),
-                                 .image = options_.worker_image});
+                                 .image = options_.worker_image,
+                                 .pod_network = options_.pod_network});
   controller_ = std::make_unique<controller::Controller>(
       reconciler_.get(), clock_, probe_,
       controller::ControllerOptions{.name = "trainingjob", .threads = options_.threads});

@@ -26,6 +26,7 @@ struct JobEngineOptions {
   // host:port by which pods reach it; empty: where it listens.
   std::string topology_address;
   std::string worker_image;       // see WorkerLaunch
+  bool pod_network = false;       // the same
   int threads = 1;                // that reconcile
   Duration sync_limit = 10s;      // for the first lists
   std::function<bool()> give_up;  // asked now and then meanwhile; empty: never

@@ -36,6 +36,11 @@ constexpr Duration kLongestCall = 30s;  // no further try begins later
 constexpr BackoffOptions kBrokenPause{.initial = 50ms, .factor = 2, .max = 2s, .jitter = 0.5};
 constexpr int kMostBroken = 3;  // tries of a GET whose connection broke
 
+// Text from elsewhere, a program's last words for one, may not be UTF-8.
+std::string TextOf(const json& value) {
+  return value.dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
 // /apis/GROUP/VERSION/namespaces/NS/PLURAL/NAME
 std::string PathOf(const Resource& resource, std::string_view name_space,
                    std::string_view name = "", std::string_view subresource = "") {
@@ -318,7 +323,7 @@ absl::StatusOr<json> HttpApiClient::ListPages(const Resource& resource, std::str
 absl::StatusOr<json> HttpApiClient::Create(const Resource& resource, const json& object) {
   return CallForObject({.method = "POST",
                         .target = PathOf(resource, NamespaceOf(resource, object)),
-                        .body = object.dump(),
+                        .body = TextOf(object),
                         .content_type = kJson});
 }
 
@@ -326,7 +331,7 @@ absl::StatusOr<json> HttpApiClient::Update(const Resource& resource, const json&
   return CallForObject(
       {.method = "PUT",
        .target = PathOf(resource, NamespaceOf(resource, object), controller::KeyOf(object).name),
-       .body = object.dump(),
+       .body = TextOf(object),
        .content_type = kJson});
 }
 
@@ -334,7 +339,7 @@ absl::StatusOr<json> HttpApiClient::UpdateStatus(const Resource& resource, const
   return CallForObject({.method = "PUT",
                         .target = PathOf(resource, NamespaceOf(resource, object),
                                          controller::KeyOf(object).name, "status"),
-                        .body = object.dump(),
+                        .body = TextOf(object),
                         .content_type = kJson});
 }
 
@@ -342,7 +347,7 @@ absl::StatusOr<json> HttpApiClient::Patch(const Resource& resource, std::string_
                                           std::string_view name, const json& patch) {
   return CallForObject({.method = "PATCH",
                         .target = PathOf(resource, name_space, name),
-                        .body = patch.dump(),
+                        .body = TextOf(patch),
                         .content_type = kMergePatch});
 }
 
@@ -352,7 +357,7 @@ absl::StatusOr<json> HttpApiClient::Apply(const Resource& resource, const json& 
                                               PathOf(resource, NamespaceOf(resource, object),
                                                      controller::KeyOf(object).name),
                                               kFieldManager),
-                        .body = object.dump(),
+                        .body = TextOf(object),
                         .content_type = kApplyPatch});
 }
 

@@ -119,11 +119,16 @@ json RunningStatus(const json& pod, api::WallTime started) {
                     {{"running", {{"startedAt", api::FormatWallTime(started)}}}}, started);
 }
 
-json ExitedStatus(const json& pod, const ExitStatus& exit, api::WallTime finished) {
+json ExitedStatus(const json& pod, const ExitStatus& exit, const std::string& last_output,
+                  api::WallTime finished) {
   json terminated = {{"exitCode", exit.code},
                      {"reason", exit.code == 0 ? "Completed" : "Error"},
                      {"finishedAt", api::FormatWallTime(finished)}};
   if (exit.signal != 0) terminated["signal"] = exit.signal;
+  const json policy = pod.value("/spec/containers/0/terminationMessagePolicy"_json_pointer, json());
+  if (exit.code != 0 && policy == "FallbackToLogsOnError" && !last_output.empty()) {
+    terminated["message"] = last_output;
+  }
   return StatusWith(pod, exit.code == 0 ? "Succeeded" : "Failed", false,
                     {{"terminated", std::move(terminated)}}, finished);
 }

@@ -22,8 +22,10 @@ absl::StatusOr<Command> CommandOf(const nlohmann::json& pod,
 
 // The pod's status while the process runs, after it has exited, and when it never started.
 nlohmann::json RunningStatus(const nlohmann::json& pod, api::WallTime started);
+// `last_output`: the end of what it wrote, which becomes its termination message where the
+// container's terminationMessagePolicy says so and it failed.
 nlohmann::json ExitedStatus(const nlohmann::json& pod, const ExitStatus& exit,
-                            api::WallTime finished);
+                            const std::string& last_output, api::WallTime finished);
 nlohmann::json NotStartedStatus(const nlohmann::json& pod, const absl::Status& why,
                                 api::WallTime now);
 

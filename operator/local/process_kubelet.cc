@@ -10,6 +10,8 @@
 #include <chrono>
 #include <csignal>
 #include <cstring>
+#include <fstream>
+#include <iterator>
 #include <utility>
 
 #include "absl/status/statusor.h"
@@ -59,6 +61,21 @@ absl::StatusOr<int> OpenLog(const std::string& directory, const std::string& pod
   const int fd = open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
   if (fd < 0) return absl::InternalError(fmt::format("{}: {}", path, std::strerror(errno)));
   return fd;
+}
+
+// As much of a log's end as a kubelet takes, with everything that is no plain text replaced. Empty
+// when there is no log.
+std::string EndOfLog(const std::string& directory, const std::string& pod) {
+  constexpr std::streamoff kMost = 2048;
+  std::ifstream log(fmt::format("{}/{}.log", directory, pod), std::ios::binary | std::ios::ate);
+  if (directory.empty() || !log) return "";
+  const std::streamoff size = log.tellg();
+  log.seekg(std::max<std::streamoff>(0, size - kMost));
+  std::string text(std::istreambuf_iterator<char>(log), {});
+  for (char& c : text) {
+    if (c != '\n' && (c < ' ' || c > '~')) c = '?';
+  }
+  return text;
 }
 
 }  // namespace
@@ -278,8 +295,9 @@ void ProcessKubelet::Reap() {
     }
   }
   for (const Exited& each : all) {
+    const std::string last_output = EndOfLog(options_.log_directory, each.key.name);
     WriteStatus(each.key, each.uid,
-                [&](const json& now) { return ExitedStatus(now, each.exit, Now()); });
+                [&](const json& now) { return ExitedStatus(now, each.exit, last_output, Now()); });
     MarkDirty(each.key);
   }
 }

@@ -48,8 +48,14 @@ std::optional<Ending> JudgeEnding(const Observed& observed, const Failures& fail
   }
   if (failures.too_many) {
     return Ending{false, "TooManyRestarts",
-                  fmt::format("{} pods failed, maxRestarts is {}", failures.restarts,
-                              observed.job.spec.failure_policy.max_restarts)};
+                  fmt::format("{} pods failed, maxRestarts is {}{}{}", failures.restarts,
+                              observed.job.spec.failure_policy.max_restarts,
+                              failures.last.empty() ? "" : "; the last: ", failures.last)};
+  }
+  if (failures.alike) {
+    return Ending{false, "WorkersFailAlike",
+                  fmt::format("{} pods failed at once, all for the same cause; the last: {}",
+                              failures.restarts, failures.last)};
   }
   if (DeadlineIsOver(observed)) {
     return Ending{false, "DeadlineExceeded",

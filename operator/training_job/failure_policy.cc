@@ -10,6 +10,37 @@ constexpr std::chrono::seconds kRecently{60};
 constexpr int kFreeFailures = 3;  // within kRecently: replaced at once
 constexpr Duration kLongestWait = 30s;
 
+// Ended so soon after its start that it cannot have done anything.
+bool EndedAtOnce(const WorkerPod& pod) {
+  const auto created = api::ParseWallTime(pod.created);
+  const auto finished = api::ParseWallTime(pod.finished);
+  return created && finished && *finished - *created < kRecently;
+}
+
+// Numbers in it may differ from one pod to the next.
+std::string WithoutDigits(std::string text) {
+  std::erase_if(text, [](char c) { return c >= '0' && c <= '9'; });
+  return text;
+}
+
+// Fills `alike` and `last` from the pods that failed.
+void FindCause(const std::vector<WorkerPod>& pods, Failures& failures) {
+  const WorkerPod* last = nullptr;
+  int failed = 0;
+  bool restarted = false;  // some slot failed again
+  failures.alike = true;
+  for (const WorkerPod& pod : pods) {
+    if (pod.disrupted || pod.state != WorkerPod::State::kFailed) continue;
+    ++failed;
+    restarted = restarted || pod.incarnation > 0;
+    failures.alike = failures.alike && !pod.cause.empty() && EndedAtOnce(pod) &&
+                     (last == nullptr || WithoutDigits(pod.cause) == WithoutDigits(last->cause));
+    if (last == nullptr || pod.finished >= last->finished) last = &pod;
+  }
+  failures.alike = failures.alike && restarted && failed >= kAlike;
+  if (last != nullptr && !last->cause.empty()) failures.last = last->name + ", " + last->cause;
+}
+
 }  // namespace
 
 Failures JudgeFailures(const Observed& observed) {
@@ -31,6 +62,7 @@ Failures JudgeFailures(const Observed& observed) {
     }
   }
   failures.disrupted = std::max(failures.disrupted, disrupted);
+  FindCause(observed.pods, failures);
   if (observed.hub.finish_since) return failures;
   failures.restarts = std::max(failures.restarts, ended);
   failures.too_many = failures.restarts > observed.job.spec.failure_policy.max_restarts;

@@ -126,7 +126,9 @@ void FillStatus(const Observed& observed, const Standing& standing, Decision& de
   if (restarts > 0) {
     decision.events.push_back(
         {true, "WorkerFailed",
-         fmt::format("{} pods failed, {} so far", restarts, standing.failures.restarts)});
+         fmt::format(
+             "{} pods failed, {} so far{}{}", restarts, standing.failures.restarts,
+             standing.failures.last.empty() ? "" : "; the last: ", standing.failures.last)});
   }
   FillConditions(observed, standing, decision);
 }

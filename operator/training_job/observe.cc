@@ -1,7 +1,10 @@
 #include "operator/training_job/observe.h"
 
+#include <algorithm>
 #include <charconv>
+#include <string_view>
 
+#include "fmt/format.h"
 #include "operator/api/labels.h"
 #include "operator/api/object_meta.h"
 
@@ -69,10 +72,42 @@ json* Inner(json& object, const char* name) {
   return it != object.end() && it->is_structured() ? &*it : nullptr;
 }
 
-std::string FinishedAt(const json& status) {
+const json& Terminated(const json& status) {
+  static const json kNone;
   const json& containers = Child(status, "containerStatuses");
-  if (!containers.is_array() || containers.empty()) return "";
-  return Text(Child(Child(containers[0], "state"), "terminated"), "finishedAt");
+  if (!containers.is_array() || containers.empty()) return kNone;
+  return Child(Child(containers[0], "state"), "terminated");
+}
+
+// Of what a program logged last: the last line that our log calls an error, without the time in
+// front and the fields behind; else the last line.
+std::string LastWords(std::string_view text) {
+  constexpr size_t kMost = 400;
+  constexpr std::string_view kError = "Z error ";
+  while (!text.empty() && std::string_view("\n\r ").find(text.back()) != std::string_view::npos) {
+    text.remove_suffix(1);
+  }
+  if (const size_t error = text.rfind(kError); error != std::string_view::npos) {
+    text.remove_prefix(error + kError.size());
+    text = text.substr(0, std::min(text.find('\n'), text.find(" job=")));
+  } else if (const size_t line = text.rfind('\n'); line != std::string_view::npos) {
+    text.remove_prefix(line + 1);
+  }
+  return std::string(text.substr(0, kMost));
+}
+
+std::string CauseOf(const json& status) {
+  const json& terminated = Terminated(status);
+  std::string cause;
+  const auto add = [&](const std::string& more) {
+    if (!more.empty()) cause += (cause.empty() ? "" : ": ") + more;
+  };
+  add(Text(status, "reason"));  // Evicted, NodeLost
+  if (const std::string reason = Text(terminated, "reason"); reason != "Error") add(reason);
+  const json& code = Child(terminated, "exitCode");
+  if (code.is_number_integer()) add(fmt::format("exit code {}", code.get<int64_t>()));
+  add(LastWords(Text(terminated, "message")));
+  return cause;
 }
 
 }  // namespace
@@ -97,7 +132,8 @@ std::optional<WorkerPod> ReadWorkerPod(const json& object, const std::string& jo
       .created = metadata.creation_timestamp};
   auto hash = metadata.annotations.find(api::kTemplateHashAnnotation);
   if (hash != metadata.annotations.end()) pod.template_hash = hash->second;
-  pod.finished = FinishedAt(status);
+  pod.finished = Text(Terminated(status), "finishedAt");
+  if (pod.state == WorkerPod::State::kFailed) pod.cause = CauseOf(status);
   return pod;
 }
 
@@ -120,7 +156,7 @@ void TrimWorkerPod(json& pod) {
   if (json* spec = Inner(pod, "spec")) Keep(*spec, {"nodeName"});
   json* status = Inner(pod, "status");
   if (status == nullptr) return;
-  Keep(*status, {"phase", "conditions", "containerStatuses"});
+  Keep(*status, {"phase", "reason", "conditions", "containerStatuses"});
   if (json* conditions = Inner(*status, "conditions"); conditions && conditions->is_array()) {
     std::erase_if(conditions->get_ref<json::array_t&>(), [](const json& condition) {
       return Text(condition, "type") != "Ready" &&
@@ -131,7 +167,14 @@ void TrimWorkerPod(json& pod) {
   if (json* containers = Inner(*status, "containerStatuses");
       containers && containers->is_array()) {
     if (containers->size() > 1) containers->erase(containers->begin() + 1, containers->end());
-    for (json& container : *containers) Keep(container, {"state"});
+    for (json& container : *containers) {
+      Keep(container, {"state"});
+      json* state = Inner(container, "state");
+      json* terminated = state == nullptr ? nullptr : Inner(*state, "terminated");
+      if (terminated == nullptr || !terminated->is_object()) continue;
+      const std::string words = LastWords(Text(*terminated, "message"));
+      if (!words.empty()) (*terminated)["message"] = words;
+    }
   }
 }
 

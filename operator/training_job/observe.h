@@ -38,6 +38,9 @@ struct WorkerPod {
   std::string created;  // RFC 3339
   std::string template_hash;
   std::string finished;  // RFC 3339; empty until then
+  // Why it ended, in words, without what differs from one pod to the next (times, members): "exit
+  // code 1: loss not finite". Empty until then, and for one that succeeded.
+  std::string cause;
 
   // Not finished and not being deleted.
   bool active() const { return state == State::kPending || state == State::kRunning; }

@@ -20,11 +20,16 @@ json& Mapping(json& object, const char* key) {
   return child;
 }
 
-// Ours come last, and so stand whatever the template says.
-void AddEnvironment(json& container, const std::string& job, const std::string& hub_address) {
+// Of two with one name the later stands.
+void AddEnvironment(json& container, const std::string& job, const WorkerLaunch& launch) {
   json& variables = container["env"];
   if (!variables.is_array()) variables = json::array();
-  variables.push_back({{"name", "GRAPEVINE_HUB"}, {"value", hub_address}});
+  if (launch.pod_network) {
+    // First: where to listen may be the template's to say.
+    variables.insert(variables.begin(), {{{"name", "GRAPEVINE_LISTEN"}, {"value", "0.0.0.0:0"}},
+                                         FromField("GRAPEVINE_ADVERTISE", "status.podIP")});
+  }
+  variables.push_back({{"name", "GRAPEVINE_HUB"}, {"value", launch.hub_address}});
   variables.push_back({{"name", "GRAPEVINE_JOB"}, {"value", job}});
   variables.push_back(FromField("GRAPEVINE_NAMESPACE", "metadata.namespace"));
   variables.push_back(FromField("GRAPEVINE_POD", "metadata.name"));
@@ -67,7 +72,10 @@ json MakeWorkerPod(const api::TrainingJob& job, const PodToCreate& pod,
   if (!launch.image.empty() && !containers[0].contains("image")) {
     containers[0]["image"] = launch.image;
   }
-  AddEnvironment(containers[0], job.metadata.name, launch.hub_address);
+  if (!containers[0].contains("terminationMessagePolicy")) {
+    containers[0]["terminationMessagePolicy"] = "FallbackToLogsOnError";
+  }
+  AddEnvironment(containers[0], job.metadata.name, launch);
   return object;
 }
 

@@ -15,6 +15,9 @@ std::string PodName(const std::string& job, const PodToCreate& pod);
 struct WorkerLaunch {
   std::string hub_address;  // host:port
   std::string image;        // of a template that names none; empty: left out
+  // Pods have addresses of their own, by which their peers reach them; else they share this
+  // machine's.
+  bool pod_network = false;
 };
 
 // The pod object: the template, and on top of it name, labels, the job as controlling owner, and

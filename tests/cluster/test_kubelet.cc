@@ -145,7 +145,7 @@ void TestKubelet::Release(const std::string& prefix) {
 
 absl::Status TestKubelet::End(const Request& pod, const PodEnd& end) {
   return WriteStatus(Pods(), pod, [&](const json& now) {
-    json status = local::ExitedStatus(now, {.code = end.exit_code}, Now());
+    json status = local::ExitedStatus(now, {.code = end.exit_code}, "", Now());
     json& terminated = status["containerStatuses"][0]["state"]["terminated"];
     if (end.exit_code != 0) terminated["reason"] = end.reason;
     if (!end.message.empty()) terminated["message"] = end.message;

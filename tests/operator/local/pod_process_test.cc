@@ -87,14 +87,14 @@ TEST(PodProcessTest, ReportsWhatAKubeletWould) {
   EXPECT_EQ(pod["status"]["conditions"][1]["status"], "True");
   EXPECT_EQ(pod["status"]["containerStatuses"][0]["name"], "trainer");
 
-  const json done = ExitedStatus(pod, {.code = 0}, start + std::chrono::seconds(60));
+  const json done = ExitedStatus(pod, {.code = 0}, "words", start + std::chrono::seconds(60));
   EXPECT_EQ(done["phase"], "Succeeded");
   EXPECT_EQ(done["startTime"], "2024-05-01T09:30:00Z");
   EXPECT_EQ(done["conditions"].size(), 2u);
   EXPECT_EQ(done["conditions"][1]["status"], "False");
   EXPECT_EQ(done["containerStatuses"][0]["state"]["terminated"]["exitCode"], 0);
 
-  const json killed = ExitedStatus(pod, {.code = 137, .signal = SIGKILL}, start);
+  const json killed = ExitedStatus(pod, {.code = 137, .signal = SIGKILL}, "words", start);
   EXPECT_EQ(killed["phase"], "Failed");
   EXPECT_EQ(killed["containerStatuses"][0]["state"]["terminated"]["exitCode"], 137);
   EXPECT_EQ(killed["containerStatuses"][0]["state"]["terminated"]["signal"], 9);
@@ -106,6 +106,18 @@ TEST(PodProcessTest, ReportsPodsThatAreMalformedToo) {
   EXPECT_EQ(status["phase"], "Failed");
   EXPECT_EQ(status["containerStatuses"][0]["state"]["terminated"]["reason"], "StartError");
   EXPECT_EQ(status["containerStatuses"][0]["state"]["terminated"]["message"], "no command");
+}
+
+TEST(PodProcessTest, WhatAPodThatFailedWroteLastIsItsMessageWhereThePodSaysSo) {
+  json pod = {{"spec", {{"containers", {{{"name", "w"}}}}}}};
+  const auto message = [&](int code) {
+    return ExitedStatus(pod, {.code = code}, "last words", api::WallTime())
+        .value("/containerStatuses/0/state/terminated/message"_json_pointer, "none");
+  };
+  EXPECT_EQ(message(1), "none");
+  pod["spec"]["containers"][0]["terminationMessagePolicy"] = "FallbackToLogsOnError";
+  EXPECT_EQ(message(1), "last words");
+  EXPECT_EQ(message(0), "none");
 }
 
 }  // namespace

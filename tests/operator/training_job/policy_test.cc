@@ -246,6 +246,85 @@ TEST(WorkerPod, AMalformedTemplateOrPodHarmsNobody) {
   }
 }
 
+nlohmann::json EndedPod(const std::string& message, int code = 1) {
+  return {{"metadata",
+           {{"name", "job-0-0"},
+            {"uid", "p"},
+            {"labels", {{api::kSlotLabel, "0"}, {api::kIncarnationLabel, "0"}}},
+            {"ownerReferences", {{{"uid", "u"}, {"controller", true}}}}}},
+          {"status",
+           {{"phase", code == 0 ? "Succeeded" : "Failed"},
+            {"containerStatuses",
+             {{{"state",
+                {{"terminated",
+                  {{"exitCode", code}, {"reason", "Error"}, {"message", message}}}}}}}}}}};
+}
+
+TEST(WorkerPodTest, TheCauseOfAFailureIsTheLastThingThatItSaid) {
+  const auto cause = [](const nlohmann::json& object) {
+    nlohmann::json trimmed = object;
+    TrimWorkerPod(trimmed);
+    const std::string read = ReadWorkerPod(object, "u")->cause;
+    EXPECT_EQ(ReadWorkerPod(trimmed, "u")->cause, read);
+    return read;
+  };
+  EXPECT_EQ(cause(EndedPod("2026-05-01T12:00:00.123Z info  fine\n"
+                           "2026-05-01T12:00:01.123Z error loss not finite job=a/b member=3\n"
+                           "2026-05-01T12:00:02.123Z warn  the hub is away\n")),
+            "exit code 1: loss not finite");
+  EXPECT_EQ(cause(EndedPod("first\nno such file\n\n")), "exit code 1: no such file");
+  EXPECT_EQ(cause(EndedPod("")), "exit code 1");
+  EXPECT_EQ(cause(EndedPod(std::string(10'000, 'x'))), "exit code 1: " + std::string(400, 'x'));
+  EXPECT_EQ(cause(EndedPod("gone", 0)), "");
+  nlohmann::json pod = EndedPod("", 137);
+  pod["status"]["containerStatuses"][0]["state"]["terminated"]["reason"] = "OOMKilled";
+  EXPECT_EQ(cause(pod), "OOMKilled: exit code 137");
+  pod["status"]["reason"] = "Evicted";
+  pod["status"]["containerStatuses"] = nlohmann::json::array();
+  EXPECT_EQ(cause(pod), "Evicted");
+  pod["status"] = {{"phase", "Failed"}, {"containerStatuses", {3, {{"state", 7}}}}};
+  EXPECT_EQ(cause(pod), "");
+}
+
+Observed FailedPods(int count, const std::string& cause, bool at_once = true) {
+  Observed observed;
+  observed.wall = *api::ParseWallTime("2026-05-01T12:10:00Z");
+  for (int i = 0; i < count; ++i) {
+    observed.pods.push_back({.name = "job-0-" + std::to_string(i),
+                             .incarnation = i,
+                             .state = WorkerPod::State::kFailed,
+                             .created = "2026-05-01T12:00:00Z",
+                             .finished = at_once ? "2026-05-01T12:00:05Z" : "2026-05-01T12:09:00Z",
+                             .cause = cause});
+  }
+  return observed;
+}
+
+TEST(FailurePolicy, PodsThatAllFailAtOnceForOneCauseNeedNoTenRestarts) {
+  const auto ending = [](const Observed& observed) {
+    return JudgeEnding(observed, JudgeFailures(observed));
+  };
+  const auto alike = ending(FailedPods(4, "exit code 1: no data"));
+  ASSERT_TRUE(alike);
+  EXPECT_EQ(alike->reason, "WorkersFailAlike");
+  EXPECT_EQ(
+      alike->message,
+      "4 pods failed at once, all for the same cause; the last: job-0-3, exit code 1: no data");
+  EXPECT_FALSE(ending(FailedPods(3, "exit code 1: no data")));
+  EXPECT_FALSE(ending(FailedPods(4, "")));
+  EXPECT_FALSE(ending(FailedPods(4, "exit code 1: no data", false)));
+  Observed numbers = FailedPods(4, "at learning rate 3996");
+  numbers.pods[1].cause = "at learning rate 2997";
+  EXPECT_TRUE(ending(numbers));
+  Observed two = FailedPods(5, "a");
+  two.pods[2].cause = "b";
+  EXPECT_FALSE(ending(two));
+  const auto many = ending(FailedPods(11, "exit code 1: no data", false));
+  ASSERT_TRUE(many);
+  EXPECT_EQ(many->message,
+            "11 pods failed, maxRestarts is 10; the last: job-0-10, exit code 1: no data");
+}
+
 TEST(WorkerPodTest, ATemplateWithoutAnImageGetsTheOperatorsAndNoOtherIsTouched) {
   api::TrainingJob job;
   const WorkerLaunch launch{.hub_address = "h", .image = "grapevine-worker:1"};
