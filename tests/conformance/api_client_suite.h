@@ -62,8 +62,7 @@ class Heard {
         line = "-" + name;
         break;
       default:
-        line =
-            "!" + std::to_string(event.object.value("code", 0)) + event.object.value("message", "");
+        line = "!" + std::to_string(event.object.value("code", 0));
     }
     MutexLock lock(mutex_);
     lines_.push_back(line);
