@@ -118,7 +118,10 @@ TEST_F(TrainingJobCrdTest, TakesAndGivesBackAllThatTheOperatorWrites) {
   job.status.workers = {3, 3, 3, 1, 2, "grapevine.dev/job-name=x"};
   job.status.progress = {int64_t{1} << 50, 4, 100, 1e20, 0};
   job.status.graph = {17, 3, 2, 1e-9};
-  job.status.result = {1e-30, 0.9919, "/c/uid/final.safetensors"};
+  job.status.result = api::ResultStatus{.loss = 1e-30,
+                                        .accuracy = 0.9919,
+                                        .samples = 10'000,
+                                        .checkpoint = "/c/uid/final.safetensors"};
 
   const json written = ToJson(job);
   Kubectl({"create"}, written.dump());
