@@ -23,21 +23,27 @@ std::string WithoutDigits(std::string text) {
   return text;
 }
 
+// A bare exit code says nothing of what came to be wrong.
+bool SaysWhy(const WorkerPod& pod) { return pod.cause.find(": ") != std::string::npos; }
+
 // Fills `alike` and `last` from the pods that failed.
-void FindCause(const std::vector<WorkerPod>& pods, Failures& failures) {
+void FindCause(const std::vector<WorkerPod>& pods, api::WallTime now, Failures& failures) {
   const WorkerPod* last = nullptr;
+  bool works = false;  // for somebody
   int failed = 0;
   bool restarted = false;  // some slot failed again
   failures.alike = true;
   for (const WorkerPod& pod : pods) {
+    const auto created = api::ParseWallTime(pod.created);
+    works = works || (pod.active() && pod.ready && created && now - *created >= kRecently);
     if (pod.disrupted || pod.state != WorkerPod::State::kFailed) continue;
     ++failed;
     restarted = restarted || pod.incarnation > 0;
-    failures.alike = failures.alike && !pod.cause.empty() && EndedAtOnce(pod) &&
+    failures.alike = failures.alike && SaysWhy(pod) && EndedAtOnce(pod) &&
                      (last == nullptr || WithoutDigits(pod.cause) == WithoutDigits(last->cause));
     if (last == nullptr || pod.finished >= last->finished) last = &pod;
   }
-  failures.alike = failures.alike && restarted && failed >= kAlike;
+  failures.alike = failures.alike && restarted && !works && failed >= kAlike;
   if (last != nullptr && !last->cause.empty()) failures.last = last->name + ", " + last->cause;
 }
 
@@ -62,7 +68,7 @@ Failures JudgeFailures(const Observed& observed) {
     }
   }
   failures.disrupted = std::max(failures.disrupted, disrupted);
-  FindCause(observed.pods, failures);
+  FindCause(observed.pods, observed.wall, failures);
   if (observed.hub.finish_since) return failures;
   failures.restarts = std::max(failures.restarts, ended);
   failures.too_many = failures.restarts > observed.job.spec.failure_policy.max_restarts;

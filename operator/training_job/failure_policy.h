@@ -12,7 +12,7 @@ struct Failures {
   int32_t restarts = 0;   // pods that ended by themselves, so far
   int32_t disrupted = 0;  // pods that the cluster took, so far
   bool too_many = false;  // more than maxRestarts
-  bool alike = false;     // all of them at once after their start, and for the same cause
+  bool alike = false;     // all of them at once after their start, for one cause; nobody works
   std::string last;       // "digits-0-3, exit code 1: loss not finite"; empty when none is known
   Duration wait{};        // before another pod is made: pods fail one after another
 };

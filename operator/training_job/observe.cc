@@ -72,11 +72,19 @@ json* Inner(json& object, const char* name) {
   return it != object.end() && it->is_structured() ? &*it : nullptr;
 }
 
+// Of the container that failed, where there are several and one did; else of the first that ended.
 const json& Terminated(const json& status) {
   static const json kNone;
-  const json& containers = Child(status, "containerStatuses");
-  if (!containers.is_array() || containers.empty()) return kNone;
-  return Child(Child(containers[0], "state"), "terminated");
+  const json* first = &kNone;
+  for (const json& container : Child(status, "containerStatuses")) {
+    const json& terminated = Child(Child(container, "state"), "terminated");
+    if (!terminated.is_object()) continue;
+    if (const json& code = Child(terminated, "exitCode"); code.is_number() && code != 0) {
+      return terminated;
+    }
+    if (first->is_null()) first = &terminated;
+  }
+  return *first;
 }
 
 // Of what a program logged last: the last line that our log calls an error, without the time in
@@ -166,7 +174,6 @@ void TrimWorkerPod(json& pod) {
   }
   if (json* containers = Inner(*status, "containerStatuses");
       containers && containers->is_array()) {
-    if (containers->size() > 1) containers->erase(containers->begin() + 1, containers->end());
     for (json& container : *containers) {
       Keep(container, {"state"});
       json* state = Inner(container, "state");

@@ -19,6 +19,7 @@ constexpr Duration kProgressWrites =
     2s;  // a status that differs by progress alone is written so often
 constexpr Duration kUnseenLimit = 5s;  // a pod that the cache does not show is then looked for
 constexpr Duration kQuotaPause = 10s;
+constexpr Duration kRefusedPause = 30s;  // until somebody has mended the template or the policy
 
 topology::JobKey KeyOf(const controller::Request& request) {
   return {request.name_space, request.name};
@@ -35,6 +36,13 @@ uint64_t ApplyChecked(topology::Hub& hub, const controller::Request& request,
     GRAPEVINE_CHECK(violations.empty());
   }
   return hub.Apply(KeyOf(request), directives);
+}
+
+// The template is invalid, a policy forbids it, or its name is a stranger's: no repeat mends that
+// soon, but the rest of the job goes on.
+bool IsRefused(const absl::Status& created) {
+  return absl::IsInvalidArgument(created) || absl::IsPermissionDenied(created) ||
+         absl::IsFailedPrecondition(created);
 }
 
 bool DiffersByProgressAlone(api::TrainingJobStatus a, const api::TrainingJobStatus& b) {
@@ -75,7 +83,11 @@ absl::StatusOr<controller::Result> TrainingJobReconciler::Reconcile(
     return controller::Result{};
   }
   auto job = api::TrainingJobFromJson(*object);
-  if (!job.ok()) return Refuse(request, object, job.status());
+  if (!job.ok()) {
+    const api::ParsedTrainingJob parsed = api::ParseTrainingJob(*object);
+    if (!parsed.job.spec.managed_by.empty()) return controller::Result{};
+    return Refuse(request, object, job.status());
+  }
   if (!job->spec.managed_by.empty()) return controller::Result{};
   std::shared_ptr<OwnWrites> own = OwnWritesOf(request, job->metadata.uid);
   const Observed observed = Observe(request, *std::move(job), *own);
@@ -258,9 +270,12 @@ absl::Status TrainingJobReconciler::ChangePods(const Observed& observed, Decisio
       *parts_.client, observed.job, decision.create, launch_, [&](const PodToCreate& pod) {
         own.created[PodName(observed.job.metadata.name, pod)] = {pod, now};
       });
-  if (absl::IsResourceExhausted(created)) {
-    decision.events.push_back({true, "QuotaExceeded", std::string(created.message())});
-    decision.requeue_after = std::min(decision.requeue_after.value_or(kQuotaPause), kQuotaPause);
+  const bool quota = absl::IsResourceExhausted(created);
+  if (quota || IsRefused(created)) {
+    const Duration pause = quota ? kQuotaPause : kRefusedPause;
+    decision.events.push_back(
+        {true, quota ? "QuotaExceeded" : "PodRefused", std::string(created.message())});
+    decision.requeue_after = std::min(decision.requeue_after.value_or(pause), pause);
     created = absl::OkStatus();
   }
   status.Update(created);

@@ -252,7 +252,10 @@ void TestKubelet::MakeRunning(const json& pod) {
   const std::string ip =
       fmt::format("10.{}.{}.{}", 64 + number / (250 * 250), number / 250 % 250, 1 + number % 250);
   const absl::Status status = WriteStatus(Pods(), KeyOf(pod), [&](const json& now) {
-    if (UidOf(now) != UidOf(pod)) return now.at("status");
+    // The cache may be behind what this kubelet did itself.
+    if (UidOf(now) != UidOf(pod) || now.at("status").value("phase", "") != "Pending") {
+      return now.at("status");
+    }
     json running = local::RunningStatus(now, Now());
     running["podIP"] = ip;
     running["podIPs"] = {{{"ip", ip}}};

@@ -279,6 +279,10 @@ TEST(WorkerPodTest, TheCauseOfAFailureIsTheLastThingThatItSaid) {
   nlohmann::json pod = EndedPod("", 137);
   pod["status"]["containerStatuses"][0]["state"]["terminated"]["reason"] = "OOMKilled";
   EXPECT_EQ(cause(pod), "OOMKilled: exit code 137");
+  nlohmann::json& containers = pod["status"]["containerStatuses"];
+  containers.insert(containers.begin(), {{"state", {{"running", {}}}}});
+  containers.insert(containers.begin(), {{"state", {{"terminated", {{"exitCode", 0}}}}}});
+  EXPECT_EQ(cause(pod), "OOMKilled: exit code 137");
   pod["status"]["reason"] = "Evicted";
   pod["status"]["containerStatuses"] = nlohmann::json::array();
   EXPECT_EQ(cause(pod), "Evicted");
@@ -312,12 +316,20 @@ TEST(FailurePolicy, PodsThatAllFailAtOnceForOneCauseNeedNoTenRestarts) {
       "4 pods failed at once, all for the same cause; the last: job-0-3, exit code 1: no data");
   EXPECT_FALSE(ending(FailedPods(3, "exit code 1: no data")));
   EXPECT_FALSE(ending(FailedPods(4, "")));
+  EXPECT_FALSE(ending(FailedPods(4, "exit code 1")));
+  Observed others_train = FailedPods(4, "exit code 1: no data");
+  others_train.pods.push_back({.name = "job-1-0",
+                               .slot = 1,
+                               .state = WorkerPod::State::kRunning,
+                               .ready = true,
+                               .created = "2026-05-01T12:00:00Z"});
+  EXPECT_FALSE(ending(others_train));
   EXPECT_FALSE(ending(FailedPods(4, "exit code 1: no data", false)));
-  Observed numbers = FailedPods(4, "at learning rate 3996");
-  numbers.pods[1].cause = "at learning rate 2997";
+  Observed numbers = FailedPods(4, "exit code 1: at learning rate 3996");
+  numbers.pods[1].cause = "exit code 1: at learning rate 2997";
   EXPECT_TRUE(ending(numbers));
-  Observed two = FailedPods(5, "a");
-  two.pods[2].cause = "b";
+  Observed two = FailedPods(5, "exit code 1: a");
+  two.pods[2].cause = "exit code 1: b";
   EXPECT_FALSE(ending(two));
   const auto many = ending(FailedPods(11, "exit code 1: no data", false));
   ASSERT_TRUE(many);

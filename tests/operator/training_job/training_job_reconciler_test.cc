@@ -22,6 +22,11 @@ class RefusingClient final : public controller::ForwardingClient {
  public:
   using ForwardingClient::ForwardingClient;
 
+  absl::StatusOr<nlohmann::json> Create(const controller::Resource& resource,
+                                        const nlohmann::json& object) override {
+    if (resource == kPods && !refuses_pods.ok()) return refuses_pods;
+    return ForwardingClient::Create(resource, object);
+  }
   absl::StatusOr<nlohmann::json> UpdateStatus(const controller::Resource& resource,
                                               const nlohmann::json& object) override {
     if (resource == refused) return absl::UnavailableError("not now");
@@ -29,6 +34,7 @@ class RefusingClient final : public controller::ForwardingClient {
   }
 
   controller::Resource refused;  // its status
+  absl::Status refuses_pods;     // why, unless Ok
 };
 
 class SilentSink final : public topology::Sink {
@@ -129,7 +135,9 @@ TEST_F(ReconcilerTest, AStrangersPodUnderOurNameIsNotTakenOver) {
                                   {"kind", "Pod"},
                                   {"metadata", {{"name", "digits-0-0"}, {"namespace", "default"}}}})
                   .ok());
-  EXPECT_EQ(Reconcile().code(), absl::StatusCode::kFailedPrecondition);
+  ASSERT_TRUE(Reconcile().ok());
+  EXPECT_THAT(events_, ::testing::Contains("PodRefused"));
+  EXPECT_TRUE(controller::ControllerUidOf(ListOf(kPods)[0]).empty());
 }
 
 TEST_F(ReconcilerTest, ScaleInDeletesAsManyAsAskedWhileTheCacheIsBehind) {
@@ -180,6 +188,36 @@ TEST_F(ReconcilerTest, AJobThatIsGoneIsForgotten) {
   Refresh();
   ASSERT_TRUE(Reconcile().ok());
   EXPECT_FALSE(hub_.Observe({"default", "digits"}).known);
+}
+
+TEST_F(ReconcilerTest, PodsThatTheServerRefusesAreToldAndTriedAgainWithoutHaste) {
+  for (const absl::Status& why :
+       {absl::InvalidArgumentError("spec.containers[0].image: Required value"),
+        absl::PermissionDeniedError("violates PodSecurity")}) {
+    client_.refuses_pods = why;
+    events_.clear();
+    Restart();
+    const auto result = reconciler_->Reconcile({"default", "digits"});
+    ASSERT_TRUE(result.ok()) << result.status();
+    ASSERT_TRUE(result->requeue_after);
+    EXPECT_LE(*result->requeue_after, 30s);
+    EXPECT_THAT(events_, ::testing::Contains("PodRefused"));
+    Refresh();
+  }
+  client_.refuses_pods = absl::OkStatus();
+  ASSERT_TRUE(Reconcile().ok());
+  EXPECT_THAT(ListOf(kPods), ::testing::SizeIs(3));
+}
+
+TEST_F(ReconcilerTest, AnInvalidJobOfAnotherControllerIsNotTouched) {
+  nlohmann::json job = ListOf(kTrainingJobs)[0];
+  job["spec"]["managedBy"] = "other.example/controller";
+  job["spec"]["training"]["epochs"] = 0;
+  ASSERT_TRUE(server_.Update(kTrainingJobs, job).ok());
+  Refresh();
+  const std::string version = ListOf(kTrainingJobs)[0]["metadata"]["resourceVersion"];
+  ASSERT_TRUE(Reconcile().ok());
+  EXPECT_EQ(ListOf(kTrainingJobs)[0]["metadata"]["resourceVersion"], version);
 }
 
 TEST_F(ReconcilerTest, AnInvalidJobFailsWithAllThatIsWrongAndWithoutPods) {

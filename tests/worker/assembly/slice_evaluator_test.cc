@@ -146,8 +146,8 @@ TEST(SliceEvaluator, AFinalizerOutOfReachIsAnError) {
   Member peer(network, 2, 2);
   {
     Member gone(network, 1, 1);
-    peer.Ask(1, 7, gone, 1, 0, 50);
     gone.job->driver->Stop(gone.clock.Now());
+    peer.Ask(1, 7, gone, 1, 0, 50);
   }
   EXPECT_NE(peer.Answer().error(), "");
 }
