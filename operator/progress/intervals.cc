@@ -52,6 +52,17 @@ bool IntervalSet::Covers(Interval interval) const {
   return after != by_begin_.begin() && std::prev(after)->second >= interval.end;
 }
 
+std::vector<Interval> IntervalSet::Within(Interval interval) const {
+  std::vector<Interval> parts;
+  auto it = by_begin_.upper_bound(interval.begin);
+  if (it != by_begin_.begin()) --it;  // the one that may reach into it
+  for (; it != by_begin_.end() && it->first < interval.end; ++it) {
+    const Interval part{std::max(it->first, interval.begin), std::min(it->second, interval.end)};
+    if (part.begin < part.end) parts.push_back(part);
+  }
+  return parts;
+}
+
 Interval IntervalSet::TakeLowest(int64_t count) {
   GRAPEVINE_CHECK(!empty() && count > 0);
   const Interval lowest = first();

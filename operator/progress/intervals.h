@@ -26,6 +26,8 @@ class IntervalSet {
   void Remove(Interval interval);
   bool Overlaps(Interval interval) const;
   bool Covers(Interval interval) const;
+  // The parts of `interval` that are in the set, ascending. O(log k + parts).
+  std::vector<Interval> Within(Interval interval) const;
 
   // Removes and returns the lowest integers: at most `count`, and none behind the first gap.
   // REQUIRES: !empty(), count > 0.

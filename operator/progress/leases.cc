@@ -277,6 +277,55 @@ std::vector<Lease> Ledger::LeasesOf(MemberId member) const {
   return leases;
 }
 
+absl::StatusOr<std::vector<Interval>> Ledger::ToIntervals(
+    const std::vector<BatchRange>& ranges) const {
+  std::vector<Interval> intervals;
+  IntervalSet all;
+  for (const BatchRange& range : ranges) {
+    const bool inside = range.data_epoch >= 0 && range.data_epoch < options_.data_epochs &&
+                        range.first_batch >= 0 && range.first_batch < range.end_batch &&
+                        range.end_batch <= batches_per_epoch_;
+    const int64_t first = inside ? range.data_epoch * batches_per_epoch_ : 0;
+    const Interval batches{first + range.first_batch, first + range.end_batch};
+    if (!inside || all.Overlaps(batches)) {
+      return absl::InvalidArgumentError(
+          fmt::format("batches {} {}", grapevine::progress::Describe(range),
+                      inside ? "are named twice" : "are not of the job"));
+    }
+    all.Add(batches);
+    intervals.push_back(batches);
+  }
+  return intervals;
+}
+
+absl::StatusOr<bool> Ledger::Adopt(const Lease& lease, int64_t batches_done) {
+  absl::StatusOr<std::vector<Interval>> batches = ToIntervals(lease.ranges);
+  if (!batches.ok()) return batches.status();
+  const int64_t size = lease.batches();
+  if (lease.id == 0 || leases_.contains(lease.id) || lease.ranges.size() > kMaxRanges ||
+      batches_done < 0 || batches_done > size) {
+    return absl::InvalidArgumentError(fmt::format("lease {} of {} batches in {} ranges, {} done",
+                                                  lease.id, size, lease.ranges.size(),
+                                                  batches_done));
+  }
+  next_lease_ = std::max(next_lease_, lease.id + 1);
+  ForEachPart(*batches, 0, batches_done, [this](Interval claimed) {
+    for (const Interval part : free_.Within(claimed)) {
+      free_.Remove(part);
+      done_.Add(part);
+      samples_done_ += SamplesIn(part);
+    }
+  });
+  bool free = batches_done < size;
+  ForEachPart(*batches, batches_done, size,
+              [&](Interval part) { free = free && free_.Covers(part); });
+  if (!free) return false;
+  ForEachPart(*batches, batches_done, size, [this](Interval part) { free_.Remove(part); });
+  leases_[lease.id] = {
+      .owner = lease.owner, .batches = *std::move(batches), .size = size, .done = batches_done};
+  return true;
+}
+
 Progress Ledger::Snapshot() const {
   Progress progress{samples_done_, data_epochs_complete(), {}};
   for (const BatchRange& range : ToRanges(done_.ToVector())) {
@@ -290,19 +339,17 @@ absl::Status Ledger::Restore(const Progress& progress) {
     return absl::InvalidArgumentError(fmt::format("progress is in data epoch {} of {}",
                                                   progress.data_epoch, options_.data_epochs));
   }
+  const absl::StatusOr<std::vector<Interval>> named = ToIntervals(progress.done);
+  if (!named.ok()) {
+    return absl::InvalidArgumentError(
+        fmt::format("progress: {}", std::string(named.status().message())));
+  }
   IntervalSet done(Interval{0, progress.data_epoch * batches_per_epoch_});
   IntervalSet free(Interval{progress.data_epoch * batches_per_epoch_, total_batches_});
-  for (const BatchRange& range : progress.done) {
-    const bool inside = range.data_epoch >= progress.data_epoch &&
-                        range.data_epoch < options_.data_epochs && range.first_batch >= 0 &&
-                        range.first_batch < range.end_batch &&
-                        range.end_batch <= batches_per_epoch_;
-    const int64_t first = inside ? range.data_epoch * batches_per_epoch_ : 0;
-    const Interval batches{first + range.first_batch, first + range.end_batch};
-    if (!inside || done.Overlaps(batches)) {
+  for (const Interval batches : *named) {
+    if (done.Overlaps(batches)) {
       return absl::InvalidArgumentError(
-          fmt::format("progress names batches {} {}", grapevine::progress::Describe(range),
-                      inside ? "twice" : "that the job does not have"));
+          fmt::format("progress: done batches of a data epoch before {}", progress.data_epoch));
     }
     done.Add(batches);
     free.Remove(batches);

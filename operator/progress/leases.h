@@ -131,6 +131,13 @@ class Ledger {
   std::vector<Lease> LeasesOf(MemberId member) const;  // by ascending id
   size_t leases_out() const { return leases_.size(); }
 
+  // Takes over a lease that an earlier ledger granted, as its owner tells of it, also a finished
+  // one. What is done of it is done here too, unless it was already; what is not is the owner's
+  // again, if all of it is free, and otherwise nobody's. True when the lease is out now. No id that
+  // was taken over is granted again. InvalidArgument, and nothing changes, when it cannot be one of
+  // this job's.
+  absl::StatusOr<bool> Adopt(const Lease& lease, int64_t batches_done);
+
   Progress Snapshot() const;
   // Revokes all leases and takes over what is done. InvalidArgument, and nothing changes, for a
   // range out of bounds or named twice, and where `samples` is not what the ranges hold, as with
@@ -159,6 +166,7 @@ class Ledger {
   absl::StatusOr<Holdings::iterator> FindOwned(MemberId member, LeaseId lease, int64_t count);
   int64_t Credit(Holding& holding, int64_t batches_done, Time now);
   void Free(const Holding& holding, int64_t from);
+  absl::StatusOr<std::vector<Interval>> ToIntervals(const std::vector<BatchRange>& ranges) const;
   double SecondsFor(MemberId member, int64_t batches) const;
   std::optional<Time> ExpiryOf(const Holding& holding) const;
   std::vector<BatchRange> ToRanges(const std::vector<Interval>& batches) const;

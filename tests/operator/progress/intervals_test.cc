@@ -45,6 +45,16 @@ TEST(IntervalSetTest, TakesTheLowestUpToTheFirstGap) {
   EXPECT_EQ(set.first(), (Interval{8, 9}));
 }
 
+TEST(IntervalSetTest, WithinCutsAtBothEnds) {
+  IntervalSet set;
+  for (const Interval interval : {Interval{2, 4}, {6, 9}, {12, 20}}) set.Add(interval);
+  EXPECT_EQ(set.Within({3, 13}), (std::vector<Interval>{{3, 4}, {6, 9}, {12, 13}}));
+  EXPECT_EQ(set.Within({13, 15}), (std::vector<Interval>{{13, 15}}));
+  EXPECT_EQ(set.Within({4, 6}), (std::vector<Interval>{}));
+  EXPECT_EQ(set.Within({0, 30}), set.ToVector());
+  EXPECT_EQ(set.Within({7, 7}), (std::vector<Interval>{}));
+}
+
 // The dumb twin is a bit per integer.
 TEST(IntervalSetTest, BehavesLikeBits) {
   constexpr int kSize = 60;
