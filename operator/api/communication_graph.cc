@@ -14,6 +14,16 @@ using nlohmann::json;
 
 const char* ToString(Side side) { return side == Side::kActive ? "active" : "passive"; }
 
+GraphProgress ReadProgress(const json& object) {
+  GraphProgress progress{.samples = object.at("samples").get<int64_t>(),
+                         .data_epoch = object.at("dataEpoch").get<int64_t>()};
+  for (const json& each : object.at("done")) {
+    progress.done.push_back(
+        {each.at(0).get<int64_t>(), each.at(1).get<int64_t>(), each.at(2).get<int64_t>()});
+  }
+  return progress;
+}
+
 // The library's exceptions for absent members and wrong types end here.
 CommunicationGraph ReadOrThrow(const json& object) {
   CommunicationGraph graph;
@@ -38,7 +48,18 @@ CommunicationGraph ReadOrThrow(const json& object) {
   }
   graph.spectral_gap = ParseDecimal(status.at("spectralGap").get<std::string>()).value_or(0);
   graph.reason = status.value("reason", "");
+  graph.last_member = status.value("lastMember", MemberId{0});
+  if (status.contains("progress")) graph.progress = ReadProgress(status.at("progress"));
   return graph;
+}
+
+json ToJson(const GraphProgress& progress) {
+  json done = json::array();
+  for (const DoneBatches& range : progress.done) {
+    done.push_back(json::array({range.data_epoch, range.first, range.end}));
+  }
+  return {
+      {"samples", progress.samples}, {"dataEpoch", progress.data_epoch}, {"done", std::move(done)}};
 }
 
 }  // namespace
@@ -56,15 +77,17 @@ json ToJson(const CommunicationGraph& graph) {
   for (const auto& [active, passive] : graph.edges) {
     edges.push_back(json::array({active, passive}));
   }
+  json status = {{"epoch", graph.epoch},
+                 {"lastMember", graph.last_member},
+                 {"members", std::move(members)},
+                 {"edges", std::move(edges)},
+                 {"spectralGap", FormatDecimal(graph.spectral_gap)},
+                 {"reason", graph.reason}};
+  if (graph.progress) status["progress"] = ToJson(*graph.progress);
   return {{"apiVersion", kApiVersion},
           {"kind", kCommunicationGraphKind},
           {"metadata", ToJson(graph.metadata)},
-          {"status",
-           {{"epoch", graph.epoch},
-            {"members", std::move(members)},
-            {"edges", std::move(edges)},
-            {"spectralGap", FormatDecimal(graph.spectral_gap)},
-            {"reason", graph.reason}}}};
+          {"status", std::move(status)}};
 }
 
 absl::StatusOr<CommunicationGraph> CommunicationGraphFromJson(const json& object) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -24,15 +25,35 @@ struct GraphMember {
   bool operator==(const GraphMember&) const = default;
 };
 
+// Batches [first, end) of the permutation of one data epoch.
+struct DoneBatches {
+  int64_t data_epoch = 0;
+  int64_t first = 0;
+  int64_t end = 0;
+
+  bool operator==(const DoneBatches&) const = default;
+};
+
+// How far the job was when this was written; for a new leader.
+struct GraphProgress {
+  int64_t samples = 0;
+  int64_t data_epoch = 0;         // all before it are wholly done
+  std::vector<DoneBatches> done;  // of this one and later ones
+
+  bool operator==(const GraphProgress&) const = default;
+};
+
 // The CommunicationGraph resource, owned by the job of the same name: how people and a new leader
 // see the graph. It has a status alone. Workers get their views from the stream, never from here.
 struct CommunicationGraph {
   ObjectMeta metadata;
   uint64_t epoch = 0;
+  MemberId last_member = 0;  // the highest id given so far
   std::vector<GraphMember> members;
   std::vector<std::pair<MemberId, MemberId>> edges;  // active first
   double spectral_gap = 0;
   std::string reason;  // of the last change
+  std::optional<GraphProgress> progress;
 
   bool operator==(const CommunicationGraph&) const = default;
 };

@@ -1,5 +1,6 @@
 #include "operator/topology/hub.h"
 
+#include <random>
 #include <utility>
 
 #include "operator/base/log.h"
@@ -10,6 +11,8 @@ namespace {
 
 // A tick that is later than this was held up by the machine, not by a worker.
 constexpr Duration kOwnPause = 1s;
+// A hub makes fewer than 2^30 requests, and begins at a random multiple of that.
+constexpr int kRequestBits = 30;
 
 }  // namespace
 
@@ -20,7 +23,9 @@ struct Hub::Session {
 };
 
 Hub::Hub(const Clock& clock, std::function<void(const JobKey&)> on_change)
-    : clock_(clock), on_change_(std::move(on_change)) {}
+    : clock_(clock),
+      first_request_((uint64_t{std::random_device()()} << kRequestBits) + 1),
+      on_change_(std::move(on_change)) {}
 
 Hub::~Hub() = default;
 
@@ -51,8 +56,9 @@ void Hub::RegisterLocked(Session& session, const v1::Register& registration, Tim
     session.member = *member;
     return;
   }
-  LogWarn("pod {} is refused: {}", registration.pod(), member.status().ToString());
   session.sink->Close();
+  if (absl::IsUnavailable(member.status())) return;  // it comes again
+  LogWarn("pod {} is refused: {}", registration.pod(), member.status().ToString());
 }
 
 void Hub::OnMessage(SessionId id, const WorkerMessage& message) {
@@ -97,7 +103,13 @@ void Hub::OnDisconnect(SessionId id) {
   if (changed) on_change_(*changed);
 }
 
-void Hub::EnsureJob(const JobKey& key, const JobConfig& config) {
+bool Hub::Knows(const JobKey& key, const std::string& uid) const {
+  MutexLock lock(mutex_);
+  auto it = jobs_.find(key);
+  return it != jobs_.end() && it->second->config().uid == uid;
+}
+
+void Hub::EnsureJob(const JobKey& key, const JobConfig& config, const JobRecord& before) {
   MutexLock lock(mutex_);
   std::unique_ptr<Job>& job = jobs_[key];
   if (job && job->config().uid == config.uid) {
@@ -105,7 +117,7 @@ void Hub::EnsureJob(const JobKey& key, const JobConfig& config) {
     return;
   }
   if (job) job->StopEveryone("the job was replaced by a new one of the same name");
-  job = std::make_unique<Job>(config, clock_.Now());
+  job = std::make_unique<Job>(config, before, first_request_, clock_.Now());
 }
 
 void Hub::Forget(const JobKey& key, const std::string& reason) {
@@ -127,6 +139,18 @@ uint64_t Hub::Apply(const JobKey& key, const Directives& directives) {
   MutexLock lock(mutex_);
   Job* job = FindJobLocked(key);
   return job == nullptr ? 0 : job->Apply(directives, clock_);
+}
+
+JobRecord Hub::Record(const JobKey& key) {
+  MutexLock lock(mutex_);
+  Job* job = FindJobLocked(key);
+  return job == nullptr ? JobRecord() : job->Record();
+}
+
+bool Hub::NoteRecorded(const JobKey& key) {
+  MutexLock lock(mutex_);
+  Job* job = FindJobLocked(key);
+  return job != nullptr && job->NoteRecorded();
 }
 
 JobStats Hub::Stats(const JobKey& key) const {

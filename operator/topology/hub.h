@@ -12,6 +12,7 @@
 #include "operator/base/mutex.h"
 #include "operator/topology/directives.h"
 #include "operator/topology/job_config.h"
+#include "operator/topology/job_record.h"
 #include "operator/topology/job_stats.h"
 #include "operator/topology/sink.h"
 #include "operator/topology/snapshot.h"
@@ -49,17 +50,26 @@ class Hub {
 
   // --- the reconciler: one at a time per job ---
 
+  // Whether EnsureJob was called for this uid.
+  bool Knows(const JobKey& job, const std::string& uid) const;
   // Makes the job known, or updates its config. Until then its workers are turned away, to try
-  // again. A new uid is a new job: the old one's members are stopped.
-  void EnsureJob(const JobKey& job, const JobConfig& config);
+  // again. A new uid is a new job: the old one's members are stopped. `before`, what an earlier hub
+  // left of it, counts for a job that is not known yet.
+  void EnsureJob(const JobKey& job, const JobConfig& config, const JobRecord& before = {});
   // Stops whoever is connected and drops all that is known. No-op for an unknown job.
   void Forget(const JobKey& job, const std::string& reason);
 
-  // REQUIRES for these: EnsureJob; an unknown job is observed as an empty one, and directives are
-  // dropped.
+  // REQUIRES for all below: EnsureJob; an unknown job is observed as an empty one, and directives
+  // are dropped.
   Snapshot Observe(const JobKey& job);
   // Carries out all of it at once. Returns the epoch in force.
   uint64_t Apply(const JobKey& job, const Directives& directives);
+
+  // What to leave to a later hub, as of now.
+  JobRecord Record(const JobKey& job);
+  // The last Record was written. True when the samples are used up and that is on record now, not
+  // before.
+  bool NoteRecorded(const JobKey& job);
 
   // --- everyone ---
 
@@ -81,6 +91,8 @@ class Hub {
   void ForgiveOwnPauseLocked(Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const Clock& clock_;
+  const uint64_t
+      first_request_;  // a number of its own: workers may know others of an earlier hub's
   const std::function<void(const JobKey&)> on_change_;
 
   mutable Mutex mutex_;

@@ -49,10 +49,15 @@ bool IsFrom(MemberId member, const std::optional<Pending>& pending) {
 absl::Status CheckClaims(const v1::Register& registration) {
   const std::pair<const char*, uint64_t> claims[] = {{"member", registration.member()},
                                                      {"view.epoch", registration.view().epoch()}};
-  for (const auto& [field, claimed] : claims) {
-    if (claimed <= kMostClaimed) continue;
+  const auto refuse = [](const char* field, uint64_t claimed) {
     return absl::InvalidArgumentError(
         fmt::format("register.{}: found {}, allowed is 0 to {}", field, claimed, kMostClaimed));
+  };
+  for (const auto& [field, claimed] : claims) {
+    if (claimed > kMostClaimed) return refuse(field, claimed);
+  }
+  for (const v1::LeaseClaim& claim : registration.leases()) {
+    if (claim.lease() > kMostClaimed) return refuse("leases", claim.lease());
   }
   return absl::OkStatus();
 }
@@ -75,13 +80,14 @@ v1::Start::From FromOf(membership::Role role) {
   return v1::Start::FROM_UNSPECIFIED;
 }
 
-Job::Job(const JobConfig& config, Time now)
+Job::Job(const JobConfig& config, const JobRecord& before, uint64_t first_request, Time now)
     : config_(config),
-      next_member_(config.members_before + 1),
+      made_at_(now),
       graph_(std::make_shared<const graph::Graph>()),
-      epoch_(config.epochs_before) {
+      next_request_(first_request) {
   state_.known = true;
   state_.leases_stopped_since = now;
+  TakeOver(before, now);
 }
 
 Job::Registrant* Job::Find(MemberId id) {
@@ -96,8 +102,10 @@ void Job::Send(Registrant& registrant, const HubMessage& message) {
 }
 
 bool Job::MayResume(const Registrant& member, const v1::Register& registration) const {
+  if (member.awaited && !registration.has_built()) return false;  // a member has a model
   return member.standing == Standing::kMember && registration.job_uid() == config_.uid &&
-         registration.pod() == member.rules.pod && registration.pod_uid() == member.pod_uid &&
+         registration.pod() == member.rules.pod &&
+         (registration.pod_uid() == member.pod_uid || member.awaited) &&
          registration.address() == member.address;
 }
 
@@ -111,17 +119,20 @@ absl::StatusOr<MemberId> Job::OnRegister(const v1::Register& registration,
     next_member_ = std::max(next_member_, registration.member() + 1);
     epoch_ = std::max(epoch_, registration.view().epoch());
   }
+  if (IsNewerThanRecord(registration, now)) AddMissing(registration, now);
   if (Registrant* known = Find(registration.member())) {
     if (MayResume(*known, registration)) {
       if (known->sink) known->sink->Close();
       known->sink = std::move(sink);
-      Resume(*known, registration, now);
+      if (absl::Status status = Resume(*known, registration, now); !status.ok()) return status;
       return known->id;
     }
     if (known->standing == Standing::kWaiting && known->pod_uid == registration.pod_uid()) {
       Erase(known->id, now);
     }
   }
+  // Its id might be that of a member which is still to come back.
+  if (JustTakenOver(now) && !state_.stopped) return absl::UnavailableError("members are awaited");
   const MemberId id = next_member_++;
   Registrant& registrant = registrants_[id];
   registrant.id = id;
@@ -146,7 +157,15 @@ absl::StatusOr<MemberId> Job::OnRegister(const v1::Register& registration,
   return id;
 }
 
-void Job::Resume(Registrant& member, const v1::Register& registration, Time now) {
+absl::Status Job::Resume(Registrant& member, const v1::Register& registration, Time now) {
+  const bool awaited = std::exchange(member.awaited, false);
+  if (awaited) {
+    --awaited_;
+    member.pod_uid = registration.pod_uid();
+    LogInfo("member {} of pod {} goes on", member.id, member.rules.pod);
+    if (absl::Status status = TakeBuilt(member, registration.built()); !status.ok()) return status;
+    if (desk_) desk_->Adopt(member.id, registration);
+  }
   member.rules.broken_since.reset();
   member.rules.last_report = now;
   HubMessage message;
@@ -157,6 +176,7 @@ void Job::Resume(Registrant& member, const v1::Register& registration, Time now)
   SendView(member);
   if (desk_) desk_->OnResume(member.id, registration, now);
   SendPending(member);
+  return absl::OkStatus();
 }
 
 // What it was asked for may have been lost with its old stream; by the request's id it knows what
@@ -203,7 +223,9 @@ absl::StatusOr<bool> Job::OnMessage(MemberId id, const WorkerMessage& message, T
   registrant->rules.last_report = now;
   switch (message.kind_case()) {
     case WorkerMessage::kBuilt:
-      return OnBuilt(*registrant, message.built());
+      if (absl::Status status = TakeBuilt(*registrant, message.built()); !status.ok())
+        return status;
+      return true;
     case WorkerMessage::kUnfit:
       return OnUnfit(*registrant, message.unfit());
     case WorkerMessage::kReady:
@@ -231,7 +253,7 @@ absl::StatusOr<bool> Job::OnMessage(MemberId id, const WorkerMessage& message, T
   return absl::InvalidArgumentError("a message that makes no sense here");
 }
 
-absl::StatusOr<bool> Job::OnBuilt(Registrant& registrant, const v1::Built& built) {
+absl::Status Job::TakeBuilt(Registrant& registrant, const v1::Built& built) {
   const uint64_t layout = layout_hash_.value_or(built.layout_hash());
   std::string refusal;
   if (built.samples() < kFewestSamples || built.samples() > kMostSamples) {
@@ -259,12 +281,13 @@ absl::StatusOr<bool> Job::OnBuilt(Registrant& registrant, const v1::Built& built
                                     [this](MemberId member, const HubMessage& message) {
                                       if (Registrant* owner = Find(member)) Send(*owner, message);
                                     });
-    // Nobody is a member yet, so this grants nothing.
-    desk_->SetGranting(granting_, Time{});
+    TakeOverProgress();
+    // Nobody has said that it is a member, so this grants nothing.
+    desk_->SetGranting(!state_.leases_stopped_since, Time{});
   }
   NoteCheckpoint(built.checkpoint());
   registrant.built = true;
-  return true;
+  return absl::OkStatus();
 }
 
 bool Job::OnUnfit(const Registrant& registrant, const v1::Unfit& unfit) {
@@ -292,6 +315,7 @@ bool Job::OnReport(Registrant& registrant, const v1::Report& report, Time now) {
   if (registrant.standing == Standing::kWaiting) return false;
   accounts_.Report(registrant.id, report);
   if (desk_) desk_->OnReport(registrant.id, report, now);
+  registrant.last_report = report.number();
   bool news = ProgressIsNews();
   if (state_.finish_since && registrant.standing == Standing::kMember) {
     news |= report.settled() && !registrant.settled;
@@ -374,11 +398,14 @@ void Job::BroadcastProgress(Time now) {
     message.mutable_progress()->set_fraction(desk_->ledger().percent() / 100);
   }
   for (auto& [id, registrant] : registrants_) {
-    if (registrant.standing == Standing::kMember) Send(registrant, message);
+    if (registrant.standing != Standing::kMember) continue;
+    message.mutable_progress()->set_recorded_report(registrant.recorded_report);
+    Send(registrant, message);
   }
 }
 
 void Job::Tick(Time now) {
+  AwaitMembers(now);
   if (desk_) desk_->Tick(now);
   if (!rates_noted_ || now - *rates_noted_ >= kRateInterval) {
     rates_noted_ = now;
@@ -397,6 +424,7 @@ void Job::Forgive(Duration pause) {
        {&state_.finalize, &state_.evaluation, &state_.checkpoint_write}) {
     if (*pending) (*pending)->since += pause;
   }
+  if (state_.taken_over_at) *state_.taken_over_at += pause;
   if (desk_) desk_->Forgive(pause);
 }
 
@@ -408,6 +436,7 @@ Snapshot Job::Observe() const {
     view.rules = registrant.rules;
     view.rules.id = id;
     view.rules.member = registrant.standing == Standing::kMember;
+    view.awaited = registrant.awaited;
     view.pod_uid = registrant.pod_uid;
     view.address = registrant.address;
     view.connected = registrant.sink != nullptr;
@@ -415,6 +444,7 @@ Snapshot Job::Observe() const {
   }
   snapshot.graph = graph_;
   snapshot.epoch = epoch_;
+  snapshot.views_unknown = epoch_ != graph_epoch_;
   if (!checkpoints_.empty()) snapshot.checkpoint = checkpoints_.back().path();
   if (desk_) {
     const progress::Ledger& ledger = desk_->ledger();

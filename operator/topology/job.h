@@ -5,7 +5,6 @@
 #include <map>
 #include <memory>
 #include <optional>
-#include <set>
 #include <string>
 #include <utility>
 
@@ -17,6 +16,7 @@
 #include "operator/topology/directives.h"
 #include "operator/topology/final_evaluation.h"
 #include "operator/topology/job_config.h"
+#include "operator/topology/job_record.h"
 #include "operator/topology/job_stats.h"
 #include "operator/topology/lease_desk.h"
 #include "operator/topology/rate_window.h"
@@ -32,7 +32,8 @@ v1::Start::From FromOf(membership::Role role);
 // neither sessions nor threads. Thread-compatible: the hub's lock covers it.
 class Job {
  public:
-  Job(const JobConfig& config, Time now);
+  // `first_request`: the number of its first request to a member.
+  Job(const JobConfig& config, const JobRecord& before, uint64_t first_request, Time now);
 
   void SetConfig(const JobConfig& config) { config_ = config; }
   const JobConfig& config() const { return config_; }
@@ -40,7 +41,8 @@ class Job {
   // --- from the streams (job.cc) ---
 
   // Takes back the member that it presents, or makes a new registrant, and answers Assign. An error
-  // when it claims an id or epoch that cannot have been given.
+  // when it claims an id or epoch that cannot have been given; Unavailable when it shall come
+  // again.
   absl::StatusOr<MemberId> OnRegister(const v1::Register& registration, std::shared_ptr<Sink> sink,
                                       Time now);
   // True when the reconciler should look; an error when the worker broke the protocol and is to be
@@ -63,6 +65,11 @@ class Job {
 
   JobStats Stats() const;
 
+  // --- for a later hub (job_takeover.cc) ---
+
+  JobRecord Record();
+  bool NoteRecorded();
+
  private:
   enum class Standing : uint8_t {
     kWaiting,
@@ -78,7 +85,10 @@ class Job {
     std::shared_ptr<Sink> sink;  // null while the stream is broken
     bool built = false;
     bool settled = false;
+    bool awaited = false;  // an earlier hub's member that this one has not heard of yet
     double copy_seconds = 0;
+    uint64_t last_report = 0;      // its number
+    uint64_t recorded_report = 0;  // of these, the last one whose leases are on record
     membership::Registrant rules;  // its `id` and `member` are set by Observe
   };
 
@@ -87,10 +97,10 @@ class Job {
   void SendView(Registrant& registrant);
   void BroadcastProgress(Time now);
   bool MayResume(const Registrant& member, const v1::Register& registration) const;
-  void Resume(Registrant& member, const v1::Register& registration, Time now);
+  absl::Status Resume(Registrant& member, const v1::Register& registration, Time now);
   void SendPending(Registrant& member);
 
-  absl::StatusOr<bool> OnBuilt(Registrant& registrant, const v1::Built& built);
+  absl::Status TakeBuilt(Registrant& registrant, const v1::Built& built);
   absl::StatusOr<bool> OnReady(Registrant& registrant, const v1::Ready& ready, Time now);
   bool OnReport(Registrant& registrant, const v1::Report& report, Time now);
   bool OnUnfit(const Registrant& registrant, const v1::Unfit& unfit);
@@ -115,6 +125,17 @@ class Job {
   // Whoever was asked for something and is gone, is asked no more.
   void GiveUpOn(MemberId member, Time now);
 
+  // --- from an earlier hub (job_takeover.cc) ---
+
+  void TakeOver(const JobRecord& before, Time now);
+  // So shortly after it that members may come which the record does not have.
+  bool JustTakenOver(Time now) const;
+  // It comes as one of those.
+  bool IsNewerThanRecord(const v1::Register& registration, Time now) const;
+  void AddMissing(const v1::Register& registration, Time now);
+  void TakeOverProgress();
+  void AwaitMembers(Time now);
+
   // --- the end of training (job_end.cc) ---
 
   void SendToMembers(const HubMessage& message);
@@ -130,11 +151,16 @@ class Job {
   void ForgetFinalize();
 
   JobConfig config_;
-  MemberId next_member_;
+  const Time made_at_;
+  uint64_t epoch_before_ = 0;                          // of the record of an earlier hub
+  std::optional<progress::Progress> progress_before_;  // until there is a desk
+  size_t awaited_ = 0;                                 // registrants
+  MemberId next_member_ = 1;
   std::map<MemberId, Registrant> registrants_;
   size_t members_ = 0;
   std::shared_ptr<const graph::Graph> graph_;
-  uint64_t epoch_;
+  uint64_t epoch_ = 0;
+  uint64_t graph_epoch_ = 0;  // of graph_; lower than epoch_ where an earlier hub has gone on
   int64_t graph_changes_ = 0;
   Histogram graph_edits_{kEditsBounds};
   Histogram publish_seconds_{kPublishBounds};
@@ -142,13 +168,12 @@ class Job {
   std::optional<uint64_t> layout_hash_;  // of the first Built, as is the size of the training set
   int64_t dataset_samples_ = 0;
   std::unique_ptr<LeaseDesk> desk_;  // from the first Built on
-  bool granting_ = false;
   int64_t samples_before_ = 0;
   std::deque<v1::Checkpoint> checkpoints_;  // the newest ones that were named, in ascending order
 
   // What Observe says of things that are asked for and answered, kept as it happens.
   Snapshot state_;
-  uint64_t next_request_ = 1;
+  uint64_t next_request_;
   std::optional<HubMessage> finalize_;               // as sent, while it is not answered
   std::optional<FinalEvaluation> final_evaluation_;  // once it is
   uint64_t finalized_as_ = 0;                        // its request
@@ -157,6 +182,13 @@ class Job {
   std::optional<HubMessage> evaluate_;
   std::optional<HubMessage> write_checkpoint_;
   double evaluation_data_epochs_ = 0;  // when it was asked for
+
+  // As of the last Record, for when it is written.
+  struct Recorded {
+    bool used_up = false;
+    std::map<MemberId, uint64_t> last_reports;
+  };
+  std::optional<Recorded> recorded_;
 
   Accounts accounts_;
   std::deque<Evaluation> evaluations_;

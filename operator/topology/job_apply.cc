@@ -68,6 +68,8 @@ void Job::Begin(const Directives& directives, Time now) {
   if (first) state_.training_since = now;
   if (!desk_ || directives.start == membership::Start::kSurvivor) return;
   samples_rate_.Clear();
+  state_.used_up_recorded = false;
+  recorded_.reset();
   SetBack(directives);
   if (first) samples_before_ = desk_->ledger().samples_done();
   state_.evaluated_data_epochs = desk_->ledger().data_epochs_done();
@@ -123,7 +125,7 @@ void Job::Publish(const Publication& publication, const Clock& clock) {
   const std::set<MemberId> lost(publication.lost.begin(), publication.lost.end());
   const Time now = clock.Now();
   graph_ = std::make_shared<const graph::Graph>(publication.graph);
-  ++epoch_;
+  graph_epoch_ = ++epoch_;
   ++graph_changes_;
   std::vector<RosterChange> changes;
   for (const membership::Removal& removal : publication.removed) {
@@ -172,6 +174,7 @@ void Job::SendView(Registrant& registrant) {
 }
 
 void Job::Erase(MemberId id, Time now) {
+  if (const Registrant* registrant = Find(id); registrant && registrant->awaited) --awaited_;
   registrants_.erase(id);
   if (desk_) desk_->RemoveMember(id);
   if (desk_) desk_->Release(id, now);
@@ -216,7 +219,6 @@ void Job::AddDonors(MemberId joiner, v1::Start& start) const {
 }
 
 void Job::SetGranting(bool granting, Time now) {
-  granting_ = granting;
   if (granting) {
     state_.leases_stopped_since.reset();
   } else if (!state_.leases_stopped_since) {

@@ -6,6 +6,8 @@
 #include <utility>
 #include <vector>
 
+#include "operator/base/log.h"
+
 namespace grapevine::topology {
 namespace {
 
@@ -13,6 +15,15 @@ void ToProto(const progress::BatchRange& range, v1::BatchRange* out) {
   out->set_data_epoch(range.data_epoch);
   out->set_first_batch(range.first_batch);
   out->set_end_batch(range.end_batch);
+}
+
+std::vector<progress::BatchRange> FromProto(
+    const google::protobuf::RepeatedPtrField<v1::BatchRange>& ranges) {
+  std::vector<progress::BatchRange> found;
+  for (const v1::BatchRange& range : ranges) {
+    found.push_back({range.data_epoch(), range.first_batch(), range.end_batch()});
+  }
+  return found;
 }
 
 HubMessage ToMessage(const progress::Lease& lease) {
@@ -162,18 +173,33 @@ void LeaseDesk::OnReturn(MemberId member, const v1::LeaseReturn& answer, Time no
   ServeHungry(now, member);
 }
 
+void LeaseDesk::Adopt(MemberId member, const v1::Register& registration) {
+  for (const v1::LeaseClaim& claim : registration.leases()) {
+    const progress::Lease lease{
+        .id = claim.lease(), .owner = member, .ranges = FromProto(claim.ranges())};
+    const absl::StatusOr<bool> out = ledger_.Adopt(lease, claim.batches_done());
+    if (!out.ok()) {
+      LogWarn("member {} claims what cannot be: {}", member, std::string(out.status().message()));
+    } else if (*out) {
+      held_[member][claim.lease()] = {.batches = lease.batches(), .done = claim.batches_done()};
+    }
+  }
+}
+
 void LeaseDesk::OnResume(MemberId member, const v1::Register& registration, Time now) {
   std::set<uint64_t> has;
-  for (const v1::LeaseProgress& lease : registration.leases()) {
-    Credit(member, lease.lease(), lease.batches_done(), now);
-    has.insert(lease.lease());
+  std::set<uint64_t> unfinished;
+  for (const v1::LeaseClaim& claim : registration.leases()) {
+    Credit(member, claim.lease(), claim.batches_done(), now);
+    has.insert(claim.lease());
+    if (!claim.finished()) unfinished.insert(claim.lease());
   }
   std::set<uint64_t> owned;
   for (const progress::Lease& lease : ledger_.LeasesOf(member)) {
     owned.insert(lease.id);
     if (!has.contains(lease.id)) send_(member, ToMessage(lease));
   }
-  for (uint64_t lease : has) {
+  for (uint64_t lease : unfinished) {
     if (!owned.contains(lease)) send_(member, RecallMessage(lease));
   }
   AddMember(member, now);
@@ -210,11 +236,13 @@ v1::JobProgress LeaseDesk::Progress() const {
 }
 
 absl::Status LeaseDesk::Restore(const v1::JobProgress& progress) {
-  progress::Progress restored{.samples = progress.samples(), .data_epoch = progress.data_epoch()};
-  for (const v1::BatchRange& range : progress.done()) {
-    restored.done.push_back({range.data_epoch(), range.first_batch(), range.end_batch()});
-  }
-  absl::Status status = ledger_.Restore(restored);
+  return Restore(progress::Progress{.samples = progress.samples(),
+                                    .data_epoch = progress.data_epoch(),
+                                    .done = FromProto(progress.done())});
+}
+
+absl::Status LeaseDesk::Restore(const progress::Progress& progress) {
+  absl::Status status = ledger_.Restore(progress);
   if (status.ok()) held_.clear();
   return status;
 }

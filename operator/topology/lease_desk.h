@@ -36,6 +36,9 @@ class LeaseDesk {
   void OnReport(MemberId member, const v1::Report& report, Time now);
   // Answers to Recall, and what a leaver hands back.
   void OnReturn(MemberId member, const v1::LeaseReturn& answer, Time now);
+  // A member of an earlier hub's came with these leases, which are taken over as far as nobody else
+  // has them. OnResume goes on from there.
+  void Adopt(MemberId member, const v1::Register& registration);
   // A member is back on a new stream, with these leases: what it lacks is sent again, what is no
   // longer its own is taken back.
   void OnResume(MemberId member, const v1::Register& registration, Time now);
@@ -47,6 +50,8 @@ class LeaseDesk {
   // An empty roster begins again.
   void Reset();
   absl::Status Restore(const v1::JobProgress& progress);
+
+  absl::Status Restore(const progress::Progress& progress);
 
   v1::JobProgress Progress() const;
   const progress::Ledger& ledger() const { return ledger_; }

@@ -20,6 +20,7 @@ struct RegistrantView {
   std::string address;
   bool connected = false;
   bool settled = false;  // said since Finish that it agrees with its neighbours
+  bool awaited = false;  // an earlier leader's member that has not come back yet
 };
 
 // Something that one member was asked for and has not answered.
@@ -36,6 +37,11 @@ struct Snapshot {
   std::vector<RegistrantView> registrants;
   std::shared_ptr<const graph::Graph> graph;  // never null
   uint64_t epoch = 0;
+  // Members have views of this epoch that an earlier hub published and that are not known here: the
+  // next graph is for all of them.
+  bool views_unknown = false;
+  // Set if an earlier leader may have had members: see job_record.h.
+  std::optional<Time> taken_over_at;
   std::string checkpoint;  // the newest complete one that the hub knows of; empty for none
 
   // A worker that can never take part said so: its reason and message.
@@ -50,6 +56,7 @@ struct Snapshot {
   int64_t samples_total = 0;     // 0 until a worker said how large the training set is
   int64_t data_epochs_done = 0;  // whole ones, whichever data epoch the samples are of
   bool samples_used_up = false;
+  bool used_up_recorded = false;  // a record that says so was written
   double samples_per_second = 0;
   double fraction = 0;
   double data_epochs = 0;

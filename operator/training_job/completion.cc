@@ -72,7 +72,7 @@ std::optional<Duration> WindUp(const Observed& observed, topology::Directives& d
   const topology::Snapshot& hub = observed.hub;
   const std::vector<const topology::RegistrantView*> members = Members(observed);
   if (!hub.finish_since) {
-    directives.finish = !members.empty() && (hub.samples_used_up || StopRequested(observed));
+    directives.finish = !members.empty() && (hub.used_up_recorded || StopRequested(observed));
     if (directives.finish) return 0s;  // one member need not wait for anyone
     return std::nullopt;
   }

@@ -31,8 +31,9 @@ std::optional<Ending> JudgeEnding(const Observed& observed, const Failures& fail
 // The user asked for an end in order.
 bool StopRequested(const Observed& observed);
 
-// The steps of the end: finish once the samples are used up or the user asks for it; once the
-// models have met, idle for all and finalize for one. Fills directives; returns when to look again.
+// The steps of the end: finish once it is on record that the samples are used up (see
+// topology/job_record.h) or the user asks for it; once the models have met, idle for all and
+// finalize for one. Fills directives; returns when to look again.
 // REQUIRES: not ended. Pure.
 std::optional<Duration> WindUp(const Observed& observed, topology::Directives& directives);
 

@@ -18,8 +18,9 @@
 namespace grapevine::training_job {
 namespace {
 
-constexpr Duration kRefresh = 2s;     // of the status, while members train
-constexpr Duration kStopGrace = 10s;  // from Stop to deletion, at the end
+constexpr Duration kRefresh = 2s;       // of the status, while members train
+constexpr Duration kReturning = 100ms;  // between looks at who has come back to a new leader
+constexpr Duration kStopGrace = 10s;    // from Stop to deletion, at the end
 
 void LookAgain(Decision& decision, std::optional<Duration> after) {
   if (!after) return;
@@ -103,9 +104,11 @@ graph::Graph DecideGraph(const Observed& observed, const membership::Decision& r
   graph::PlanResult plan =
       graph::Plan(*observed.hub.graph, std::vector<MemberId>(members.begin(), members.end()),
                   PolicyOf(observed.job.spec.graph), rng);
-  if (plan.edits.empty()) return plan.next;
-  decision.reason = plan.reason;
+  const bool anew = observed.hub.views_unknown && !members.empty();
+  if (plan.edits.empty() && !anew) return plan.next;
+  decision.reason = plan.edits.empty() ? "members have views of an earlier leader" : plan.reason;
   decision.repair_graph = plan.family == graph::Family::kRandomRegular;
+  if (anew) plan.edits.changed.assign(members.begin(), members.end());
   decision.directives.publish = topology::Publication{.graph = plan.next,
                                                       .changed = std::move(plan.edits.changed),
                                                       .removed = roster.remove,
@@ -115,7 +118,27 @@ graph::Graph DecideGraph(const Observed& observed, const membership::Decision& r
   return plan.next;
 }
 
+// Members of an earlier leader may still come to this one, and tell it of epochs and leases. Those
+// on record are awaited longer than others, but not when their pods are gone.
+bool MembersMayReturn(const Observed& observed) {
+  const topology::Snapshot& hub = observed.hub;
+  if (!hub.taken_over_at) return false;
+  if (observed.now - *hub.taken_over_at < membership::kSilence) return true;
+  std::set<std::string_view> running;
+  for (const WorkerPod& pod : observed.pods) {
+    if (StateOf(pod) == membership::PodState::kRunning) running.insert(pod.name);
+  }
+  return std::ranges::any_of(hub.registrants, [&](const topology::RegistrantView& view) {
+    return view.awaited && running.contains(view.rules.pod) &&
+           observed.now - view.rules.last_report < membership::kSilence;
+  });
+}
+
 void DecideMembers(const Observed& observed, Standing& standing, Decision& decision) {
+  if (MembersMayReturn(observed)) {
+    standing.returning = true;
+    return LookAgain(decision, kReturning);
+  }
   membership::Decision roster = DecideRoster(observed);
   const graph::Graph graph = DecideGraph(observed, roster, decision);
   topology::Directives& directives = decision.directives;
@@ -220,7 +243,8 @@ Decision Decide(const Observed& observed) {
   const bool enough = standing.members >= static_cast<size_t>(spec.workers.min_replicas);
   const bool training = !observed.hub.finish_since || decision.directives.leave_finish;
   decision.directives.grant_leases = enough && training && !decision.directives.finish &&
-                                     !spec.suspend && !StopRequested(observed);
+                                     !spec.suspend && !StopRequested(observed) &&
+                                     !standing.returning;
   LookAgain(decision, Maintain(observed, decision.directives));
   DecidePods(observed, standing.failures, decision);
   if (spec.active_deadline_seconds || standing.members > 0) LookAgain(decision, kRefresh);

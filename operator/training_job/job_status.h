@@ -13,6 +13,7 @@ struct Standing {
   size_t members = 0;  // once the decision is carried out
   size_t edges = 0;
   uint64_t epoch = 0;
+  bool returning = false;  // members of an earlier leader are awaited
   bool suspended = false;
   std::optional<Ending> ending;
   Failures failures;

@@ -9,6 +9,7 @@
 #include "operator/graph/mixing.h"
 #include "operator/graph/planner.h"
 #include "operator/training_job/apply.h"
+#include "operator/training_job/graph_record.h"
 #include "operator/training_job/job_status.h"
 #include "operator/training_job/worker_pod.h"
 
@@ -17,6 +18,10 @@ namespace {
 
 constexpr Duration kProgressWrites =
     2s;  // a status that differs by progress alone is written so often
+constexpr Duration kGraphWrites = 1s;  // between two, whatever changes
+// So often progress is recorded, and less often where the record is large.
+constexpr Duration kRecords = 2s;
+constexpr Duration kRecordsPerMember = 10ms;
 constexpr Duration kUnseenLimit = 5s;  // a pod that the cache does not show is then looked for
 constexpr Duration kQuotaPause = 10s;
 constexpr Duration kRefusedPause = 30s;  // until somebody has mended the template or the policy
@@ -65,6 +70,16 @@ struct TrainingJobReconciler::OwnWrites {
   bool graph_unwritten = false;  // published, but not in the CommunicationGraph yet
   double spectral_gap = 1;
   std::string graph_reason;
+  int64_t recorded_samples = 0;
+  Time recorded_at{};
+
+  // The record of progress is behind, and it is time for another.
+  bool RecordIsDue(const topology::Snapshot& hub, Time now) const {
+    if (hub.samples_used_up && !hub.used_up_recorded) return true;
+    const auto members = static_cast<int64_t>(hub.graph->size());
+    return hub.samples != recorded_samples &&
+           now - recorded_at >= std::max<Duration>(kRecords, kRecordsPerMember * members);
+  }
 };
 
 TrainingJobReconciler::TrainingJobReconciler(const ReconcilerParts& parts,
@@ -90,9 +105,10 @@ absl::StatusOr<controller::Result> TrainingJobReconciler::Reconcile(
   }
   if (!job->spec.managed_by.empty()) return controller::Result{};
   std::shared_ptr<OwnWrites> own = OwnWritesOf(request, job->metadata.uid);
-  const Observed observed = Observe(request, *std::move(job), *own);
-  Decision decision = Decide(observed);
-  return Carry(request, object, observed, decision, *own);
+  const absl::StatusOr<Observed> observed = Observe(request, *std::move(job), *own);
+  if (!observed.ok()) return observed.status();
+  Decision decision = Decide(*observed);
+  return Carry(request, object, *observed, decision, *own);
 }
 
 // A job that an older schema let in. It fails, as one that has failed: for good.
@@ -164,30 +180,50 @@ void TrainingJobReconciler::ReadPods(const api::TrainingJob& job, OwnWrites& own
   });
 }
 
-Observed TrainingJobReconciler::Observe(const controller::Request& request, api::TrainingJob job,
-                                        OwnWrites& own) {
+absl::StatusOr<topology::JobRecord> TrainingJobReconciler::ReadRecord(
+    const controller::Request& request, OwnWrites& own) {
+  const auto object = parts_.client->Get(kCommunicationGraphs, request.name_space, request.name);
+  if (absl::IsNotFound(object.status())) return topology::JobRecord();
+  if (!object.ok()) return object.status();
+  if (controller::ControllerUidOf(*object) != own.job_uid) return topology::JobRecord();
+  const auto graph = api::CommunicationGraphFromJson(*object);
+  const auto record =
+      graph.ok() ? ToRecord(*graph) : absl::StatusOr<topology::JobRecord>(graph.status());
+  if (!record.ok()) {
+    // Its workers would wait for ever; so they are told to begin again.
+    LogError("the CommunicationGraph of {} cannot be read: {}", request.name,
+             record.status().ToString());
+    return topology::JobRecord();
+  }
+  own.spectral_gap = graph->spectral_gap;
+  own.graph_reason = graph->reason;
+  own.recorded_samples = graph->progress ? graph->progress->samples : 0;
+  return record;
+}
+
+absl::StatusOr<Observed> TrainingJobReconciler::Observe(const controller::Request& request,
+                                                        api::TrainingJob job, OwnWrites& own) {
   Observed observed{.job = std::move(job)};
   ReadPods(observed.job, own, observed.pods);
   if (const controller::Object graph = parts_.graphs->Get(request)) {
     auto parsed = api::CommunicationGraphFromJson(*graph);
-    if (parsed.ok()) {
-      observed.graph = *std::move(parsed);
-    } else {
-      LogError("the CommunicationGraph of {} cannot be read: {}", request.name,
-               parsed.status().ToString());
-    }
+    if (parsed.ok()) observed.graph = *std::move(parsed);
   }
-  topology::JobConfig config{.uid = observed.job.metadata.uid,
-                             .spec_json = api::ToJson(observed.job.spec).dump(),
-                             .batch_size = observed.job.spec.training.batch_size,
-                             .data_epochs = observed.job.spec.training.epochs};
-  if (observed.graph) {
-    config.epochs_before = observed.graph->epoch;
-    for (const api::GraphMember& member : observed.graph->members) {
-      config.members_before = std::max(config.members_before, member.id);
-    }
+  const topology::JobConfig config{.uid = observed.job.metadata.uid,
+                                   .spec_json = api::ToJson(observed.job.spec).dump(),
+                                   .batch_size = observed.job.spec.training.batch_size,
+                                   .data_epochs = observed.job.spec.training.epochs};
+  topology::JobRecord before;
+  if (!parts_.hub->Knows(KeyOf(request), config.uid)) {
+    auto record = ReadRecord(request, own);
+    if (!record.ok()) return record.status();
+    before = *std::move(record);
+    before.incomplete =
+        before.members.empty() && std::ranges::any_of(observed.pods, [](const WorkerPod& pod) {
+          return pod.state == WorkerPod::State::kRunning;
+        });
   }
-  parts_.hub->EnsureJob(KeyOf(request), config);
+  parts_.hub->EnsureJob(KeyOf(request), config, before);
   observed.hub = parts_.hub->Observe(KeyOf(request));
   // After the snapshot: nobody's report is later than `now`.
   observed.now = parts_.clock->Now();
@@ -203,7 +239,7 @@ absl::StatusOr<controller::Result> TrainingJobReconciler::Carry(const controller
   if (!decision.reason.empty()) LogInfo("job {}: {}", request.name, decision.reason);
   PublishGraph(request, observed, decision, own);  // before all else: members wait for views
   absl::Status status = ChangePods(observed, decision, own);
-  status.Update(WriteGraphIfNew(request, observed, own));
+  status.Update(WriteGraphIfNew(request, observed, decision, own));
   if (absl::Status written = WriteStatusIfNew(object, observed, decision, own); written.ok()) {
     for (const JobEvent& event : decision.events) {
       if (parts_.on_event) parts_.on_event(request, event);
@@ -283,33 +319,36 @@ absl::Status TrainingJobReconciler::ChangePods(const Observed& observed, Decisio
 }
 
 absl::Status TrainingJobReconciler::WriteGraphIfNew(const controller::Request& request,
-                                                    const Observed& observed, OwnWrites& own) {
-  if (!own.graph_unwritten) return absl::OkStatus();
-  const topology::Snapshot hub = parts_.hub->Observe(KeyOf(request));
-  api::CommunicationGraph graph{
-      .epoch = hub.epoch, .spectral_gap = own.spectral_gap, .reason = own.graph_reason};
+                                                    const Observed& observed, Decision& decision,
+                                                    OwnWrites& own) {
+  const Time now = parts_.clock->Now();
+  if (!own.graph_unwritten && !own.RecordIsDue(observed.hub, now)) return absl::OkStatus();
+  if (const Duration wait = own.recorded_at + kGraphWrites - now; wait > 0s) {
+    decision.requeue_after = std::min(decision.requeue_after.value_or(wait), wait);
+    return absl::OkStatus();
+  }
+  const topology::JobRecord record = parts_.hub->Record(KeyOf(request));
+  api::CommunicationGraph graph = ToGraph(record);
+  graph.spectral_gap = own.spectral_gap;
+  graph.reason = own.graph_reason;
   std::map<api::MemberId, std::string> since;
   if (observed.graph) {
     for (const api::GraphMember& member : observed.graph->members) since[member.id] = member.since;
   }
-  const std::string now = api::FormatWallTime(observed.wall);
-  for (const topology::RegistrantView& view : hub.registrants) {
-    const graph::Member* member = hub.graph->Find(view.rules.id);
-    if (member == nullptr) continue;
-    auto known = since.find(view.rules.id);
-    graph.members.push_back(
-        {.id = view.rules.id,
-         .pod = view.rules.pod,
-         .address = view.address,
-         .side = member->side == graph::Side::kActive ? api::Side::kActive : api::Side::kPassive,
-         .since = known == since.end() ? now : known->second});
+  for (api::GraphMember& member : graph.members) {
+    auto known = since.find(member.id);
+    member.since = known == since.end() ? api::FormatWallTime(observed.wall) : known->second;
   }
-  for (const graph::Edge& edge : hub.graph->Edges()) {
-    graph.edges.emplace_back(edge.active, edge.passive);
-  }
+  const bool fits = !graph.progress || graph.progress->done.size() <= kMostDoneRanges;
+  if (!fits && observed.graph) graph.progress = observed.graph->progress;
   absl::Status status =
       WriteGraph(*parts_.client, observed.job, std::move(graph), parts_.graphs->Get(request));
-  if (status.ok()) own.graph_unwritten = false;
+  if (!status.ok()) return status;
+  own.graph_unwritten = false;
+  own.recorded_at = now;
+  if (!fits) return status;
+  own.recorded_samples = record.progress ? record.progress->samples : 0;
+  if (parts_.hub->NoteRecorded(KeyOf(request))) decision.requeue_after = 1ms;  // time for finish
   return status;
 }
 

@@ -50,7 +50,11 @@ class TrainingJobReconciler final : public controller::Reconciler {
   std::shared_ptr<OwnWrites> OwnWritesOf(const controller::Request& request,
                                          const std::string& uid);
   void ReadPods(const api::TrainingJob& job, OwnWrites& own, std::vector<WorkerPod>& pods);
-  Observed Observe(const controller::Request& request, api::TrainingJob job, OwnWrites& own);
+  // What an earlier leader left; from the server itself, since no cache may be behind here.
+  absl::StatusOr<topology::JobRecord> ReadRecord(const controller::Request& request,
+                                                 OwnWrites& own);
+  absl::StatusOr<Observed> Observe(const controller::Request& request, api::TrainingJob job,
+                                   OwnWrites& own);
   absl::StatusOr<controller::Result> Carry(const controller::Request& request,
                                            const controller::Object& object,
                                            const Observed& observed, Decision& decision,
@@ -59,7 +63,7 @@ class TrainingJobReconciler final : public controller::Reconciler {
                     Decision& decision, OwnWrites& own);
   absl::Status ChangePods(const Observed& observed, Decision& decision, OwnWrites& own);
   absl::Status WriteGraphIfNew(const controller::Request& request, const Observed& observed,
-                               OwnWrites& own);
+                               Decision& decision, OwnWrites& own);
   absl::Status WriteStatusIfNew(const controller::Object& object, const Observed& observed,
                                 const Decision& decision, OwnWrites& own);
 

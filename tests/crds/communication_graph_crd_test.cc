@@ -36,11 +36,14 @@ TEST_F(CommunicationGraphCrdTest, TakesAndGivesBackAllThatTheOperatorWrites) {
   const api::CommunicationGraph graph{
       .metadata = {.name = "digits", .name_space = name_space_},
       .epoch = (uint64_t{1} << 53) - 1,
+      .last_member = 8,
       .members = {{4, "digits-0-0", "[fd00::1]:7070", api::Side::kActive, "2024-05-01T09:30:00Z"},
                   {7, "digits-1-3", "10.0.0.2:7070", api::Side::kPassive, "2024-05-01T09:31:00Z"}},
       .edges = {{4, 7}},
       .spectral_gap = 1e-7,
-      .reason = "member 7 joined"};
+      .reason = "member 7 joined",
+      .progress =
+          api::GraphProgress{.samples = 12'345, .data_epoch = 3, .done = {{3, 0, 17}, {4, 2, 9}}}};
   const json written = ToJson(graph);
   Kubectl({"create"}, written.dump());
   Kubectl({"patch", "cgraph", "digits", "--subresource=status", "--type=merge", "-p",

@@ -40,6 +40,24 @@ void FillLeases(const std::vector<train::LeaseProgress>& leases,
   }
 }
 
+void FillClaims(const std::vector<train::LeaseClaim>& claims,
+                google::protobuf::RepeatedPtrField<proto::LeaseClaim>& out) {
+  for (const train::LeaseClaim& claim : claims) {
+    proto::LeaseClaim& one = *out.Add();
+    one.set_lease(claim.lease);
+    one.set_batches_done(claim.batches_done);
+    int64_t left = -claim.batches_done;
+    for (const train::BatchRange& range : claim.ranges) {
+      proto::BatchRange& part = *one.add_ranges();
+      part.set_data_epoch(range.data_epoch);
+      part.set_first_batch(range.first_batch);
+      part.set_end_batch(range.end_batch);
+      left += range.end_batch - range.first_batch;
+    }
+    one.set_finished(left == 0);
+  }
+}
+
 proto::WorkerMessage ReturnMessage(const train::LeaseReturn& taken) {
   proto::WorkerMessage message;
   proto::LeaseReturn& out = *message.mutable_lease_return();
@@ -76,7 +94,11 @@ void Session::OnConnected() {
   registration.set_holds_state(holds_state_);
   if (admitted_) FillView(view_, *registration.mutable_view());
   if (train::LeaseQueue* leases = parts_.leases()) {
-    FillLeases(leases->Progress(), *registration.mutable_leases());
+    FillClaims(leases->Claims(), *registration.mutable_leases());
+  }
+  if (built_) {
+    *registration.mutable_built() = *built_;
+    registration.mutable_built()->clear_checkpoint();
   }
   Send(message);
 }
@@ -122,6 +144,7 @@ void Session::OnDirective(const proto::HubMessage& message) {
     case proto::HubMessage::kView:
       return OnView(message.view());
     case proto::HubMessage::kProgress:
+      parts_.leases()->Forget(message.progress().recorded_report());
       return parts_.SetProgress(message.progress());
     case proto::HubMessage::kLease:
       return OnLease(message.lease());
@@ -365,6 +388,7 @@ void Session::SendReport() {
   parts_.FillReport(report);
   if (train::LeaseQueue* leases = parts_.leases()) {
     FillLeases(leases->Progress(), *report.mutable_leases());
+    report.set_number(leases->reports());
     report.set_lease_batches_left(static_cast<double>(leases->unstarted()));
   }
   worked_off_ = false;

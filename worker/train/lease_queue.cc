@@ -11,7 +11,7 @@ namespace grapevine::train {
 namespace {
 
 // Finished leases that are reported again, in case a report was lost.
-constexpr size_t kKeptFinished = 8;
+constexpr size_t kSaidAgain = 8;
 
 }  // namespace
 
@@ -90,23 +90,49 @@ void LeaseQueue::SetConnected(bool connected) {
 
 std::vector<LeaseProgress> LeaseQueue::Progress() {
   MutexLock lock(mutex_);
-  auto surplus = std::count_if(leases_.begin(), leases_.end(),
-                               [](const Lease& lease) { return lease.reported; }) -
-                 static_cast<ptrdiff_t>(kKeptFinished);
-  for (auto lease = leases_.begin(); lease != leases_.end() && surplus > 0;) {
-    if (lease->reported) {
-      lease = leases_.erase(lease);
-      --surplus;
-    } else {
-      ++lease;
-    }
-  }
+  ++reports_;
+  auto reported = static_cast<size_t>(
+      std::ranges::count_if(leases_, [](const Lease& lease) { return lease.reported != 0; }));
   std::vector<LeaseProgress> progress;
-  for (Lease& lease : leases_) {
-    lease.reported = lease.finished();
-    progress.push_back({lease.id, lease.done});
+  for (auto lease = leases_.begin(); lease != leases_.end();) {
+    const bool old = lease->reported != 0 && reported > kSaidAgain;
+    if (old && reported-- > kMostFinished) {
+      lease = leases_.erase(lease);
+      continue;
+    }
+    if (!old) progress.push_back({lease->id, lease->done});
+    if (lease->reported == 0 && lease->finished()) lease->reported = reports_;
+    ++lease;
   }
   return progress;
+}
+
+uint64_t LeaseQueue::reports() const {
+  MutexLock lock(mutex_);
+  return reports_;
+}
+
+void LeaseQueue::Forget(uint64_t report) {
+  MutexLock lock(mutex_);
+  std::erase_if(leases_, [report](const Lease& lease) {
+    return lease.reported != 0 && lease.reported <= report;
+  });
+}
+
+std::vector<LeaseClaim> LeaseQueue::Claims() const {
+  MutexLock lock(mutex_);
+  std::vector<LeaseClaim> claims;
+  for (const Lease& lease : leases_) {
+    LeaseClaim claim{.lease = lease.id, .batches_done = lease.done};
+    int64_t left = lease.batches;
+    for (BatchRange range : lease.ranges) {
+      range.end_batch = std::min(range.end_batch, range.first_batch + left);
+      left -= range.end_batch - range.first_batch;
+      if (range.first_batch < range.end_batch) claim.ranges.push_back(range);
+    }
+    if (!claim.ranges.empty()) claims.push_back(std::move(claim));
+  }
+  return claims;
 }
 
 int64_t LeaseQueue::unstarted() const {

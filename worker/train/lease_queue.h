@@ -30,6 +30,15 @@ struct LeaseProgress {
   bool operator==(const LeaseProgress&) const = default;
 };
 
+// A lease as a new hub must hear of it, which knows nothing of it.
+struct LeaseClaim {
+  uint64_t lease = 0;
+  std::vector<BatchRange> ranges;  // less what was given back
+  int64_t batches_done = 0;        // the first so many, in order
+
+  bool operator==(const LeaseClaim&) const = default;
+};
+
 // Batches from first_unused on were not started and never will be, counted from the lease's first
 // one. One of those before it may still be under way; it shows in a later Progress.
 struct LeaseReturn {
@@ -85,6 +94,19 @@ class LeaseQueue {
   // several times: a report may be lost with its stream.
   std::vector<LeaseProgress> Progress();
 
+  // How often Progress was called: the number of the last report, from 1.
+  uint64_t reports() const;
+
+  // What that report and those before it said is on record: no new hub needs to hear of the leases
+  // that were finished in them.
+  void Forget(uint64_t report);
+
+  // All leases that a new hub must be told of. Of finished ones at most kMostFinished are kept when
+  // nothing comes on record for long; the work of older ones may then be done a second time.
+  std::vector<LeaseClaim> Claims() const;
+
+  static constexpr size_t kMostFinished = 256;
+
   // Leased batches not started.
   int64_t unstarted() const;
 
@@ -112,7 +134,7 @@ class LeaseQueue {
     int64_t next = 0;
     int64_t started = 0;
     int64_t done = 0;
-    bool reported = false;  // as finished
+    uint64_t reported = 0;  // as finished, first in this report; 0: not yet
 
     bool finished() const { return done == batches; }
   };
@@ -131,6 +153,7 @@ class LeaseQueue {
   CondVar changed_;
   std::deque<Lease> leases_ ABSL_GUARDED_BY(mutex_);  // as granted
   uint64_t generation_ ABSL_GUARDED_BY(mutex_) = 0;   // grows with each Clear
+  uint64_t reports_ ABSL_GUARDED_BY(mutex_) = 0;
   bool connected_ ABSL_GUARDED_BY(mutex_) = true;
   bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
   int64_t data_epoch_ ABSL_GUARDED_BY(mutex_) = 0;  // of the last leased draw

@@ -16,6 +16,8 @@ CommunicationGraph Example() {
   graph.edges = {{1, 4}};
   graph.spectral_gap = 0.123456789012345;
   graph.reason = "member 4 joined";
+  graph.last_member = 5;
+  graph.progress = {.samples = 170, .data_epoch = 1, .done = {{1, 0, 4}, {2, 3, 7}}};
   return graph;
 }
 
@@ -38,6 +40,8 @@ TEST(CommunicationGraphTest, RefusesHalfAGraph) {
         R"({"status": {"edges": null}})", R"({"status": {"edges": [["1", "4"]]}})",
         R"({"status": {"epoch": null}})", R"({"status": {"epoch": "7"}})",
         R"({"status": {"members": [{"id": 1}]}})", R"({"status": {"members": {"a": 1}}})",
+        R"({"status": {"progress": 1}})", R"({"status": {"progress": {"done": [[1, 2]]}}})",
+        R"({"status": {"progress": {"samples": null}}})", R"({"status": {"lastMember": "5"}})",
         R"({"status": 3})"}) {
     json object = ToJson(Example());
     object.merge_patch(json::parse(patch));

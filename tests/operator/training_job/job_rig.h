@@ -117,6 +117,8 @@ class JobRig {
     }
     const uint64_t before = hub.Observe(key()).epoch;
     const uint64_t epoch = hub.Apply(key(), last.directives);
+    hub.Record(key());
+    if (hub.NoteRecorded(key())) due_ = true;
     if (epoch != before + (last.directives.publish ? 1 : 0)) problems.push_back("epoch jumped");
     for (const PodToDelete& pod : last.remove) DeletePod(pod.name);
     for (const PodToCreate& pod : last.create) {
@@ -162,6 +164,7 @@ class JobRig {
       auto& lease = *registration.add_leases();
       lease.set_lease(id);
       lease.set_batches_done(held.done);
+      lease.set_finished(held.done == held.batches);
     }
     hub.OnMessage(worker.session, message);
   }

@@ -131,16 +131,62 @@ TEST(LeaseQueue, WhatWasPreparedOfAGoneIdIsNoneOfANewLeaseOfTheSameId) {
   EXPECT_TRUE(queue.Start(next));
 }
 
-TEST(LeaseQueue, EachFinishedLeaseIsReportedAtLeastOnceAndThenForgotten) {
-  LeaseQueue queue(TenBatches());
-  for (uint64_t id = 1; id <= 30; ++id) {
+// `n` leases of one batch each, done.
+void TrainLeases(LeaseQueue& queue, uint64_t first, uint64_t n) {
+  for (uint64_t id = first; id < first + n; ++id) {
     ASSERT_TRUE(queue.Add(id, {{0, 0, 1}}).ok());
     Train(queue, *queue.Next());
   }
+}
+
+TEST(LeaseQueue, EachFinishedLeaseIsReportedAtLeastOnceAndTheLatestAgain) {
+  LeaseQueue queue(TenBatches());
+  TrainLeases(queue, 1, 30);
   EXPECT_EQ(queue.Progress().size(), 30u);
+  EXPECT_EQ(queue.reports(), 1u);
   const auto again = queue.Progress();
   EXPECT_EQ(again.size(), 8u);
   EXPECT_EQ(again.front(), (LeaseProgress{23, 1}));
+  EXPECT_EQ(queue.reports(), 2u);
+}
+
+TEST(LeaseQueue, FinishedLeasesAreClaimedUntilTheirReportIsOnRecord) {
+  LeaseQueue queue(TenBatches());
+  TrainLeases(queue, 1, 2);
+  queue.Progress();
+  TrainLeases(queue, 3, 1);
+  queue.Forget(queue.reports());
+  EXPECT_EQ(queue.Claims(), (std::vector<LeaseClaim>{{3, {{0, 0, 1}}, 1}}))
+      << "it was finished after the report";
+  queue.Progress();
+  queue.Forget(1);
+  EXPECT_EQ(queue.Claims().size(), 1u);
+  queue.Forget(2);
+  EXPECT_TRUE(queue.Claims().empty());
+}
+
+TEST(LeaseQueue, AClaimIsOfWhatWasNotGivenBack) {
+  LeaseQueue queue(TenBatches());
+  ASSERT_TRUE(queue.Add(1, {{0, 8, 10}, {1, 0, 5}}).ok());
+  ASSERT_TRUE(queue.Add(2, {{1, 5, 7}}).ok());
+  for (int i = 0; i < 3; ++i) Train(queue, *queue.Next());
+  EXPECT_EQ(queue.Claims(),
+            (std::vector<LeaseClaim>{{1, {{0, 8, 10}, {1, 0, 5}}, 3}, {2, {{1, 5, 7}}, 0}}));
+  queue.Recall(1);
+  queue.Recall(2);
+  EXPECT_EQ(queue.Claims(), (std::vector<LeaseClaim>{{1, {{0, 8, 10}, {1, 0, 1}}, 3}}));
+}
+
+TEST(LeaseQueue, ARecordThatNeverComesCostsABoundedMemory) {
+  LeaseQueue queue(TenBatches());
+  for (uint64_t i = 0; i < 5; ++i) {
+    TrainLeases(queue, 1 + 100 * i, 100);
+    EXPECT_GE(queue.Progress().size(), 100u);
+  }
+  queue.Progress();
+  const auto claims = queue.Claims();
+  EXPECT_EQ(claims.size(), LeaseQueue::kMostFinished);
+  EXPECT_EQ(claims.back().lease, 500u);
 }
 
 TEST(LeaseQueue, DrawsAtRandomOnlyWithoutHubAndWithoutLeases) {
