@@ -318,8 +318,8 @@ TEST_F(HttpApiClientTest, AWatchEndsAtOnceThoughItWaitsForTheServer) {
   Serve([&](Peer& peer, int) {
     peer.Read();
     peer.BeginChunks();
-    peer.Chunk(Frame("a"));
     ++reading;
+    peer.Chunk(Frame("a"));
     peer.Read();
   });
   for (int i = 0; i < 10; ++i) {
