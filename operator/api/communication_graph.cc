@@ -1,5 +1,6 @@
 #include "operator/api/communication_graph.h"
 
+#include <algorithm>
 #include <set>
 
 #include "absl/status/status.h"
@@ -48,7 +49,11 @@ CommunicationGraph ReadOrThrow(const json& object) {
   }
   graph.spectral_gap = ParseDecimal(status.at("spectralGap").get<std::string>()).value_or(0);
   graph.reason = status.value("reason", "");
+  graph.last_epoch = std::max(status.value("lastEpoch", uint64_t{0}), graph.epoch);
   graph.last_member = status.value("lastMember", MemberId{0});
+  for (const GraphMember& member : graph.members) {
+    graph.last_member = std::max(graph.last_member, member.id);
+  }
   if (status.contains("progress")) graph.progress = ReadProgress(status.at("progress"));
   return graph;
 }
@@ -78,6 +83,7 @@ json ToJson(const CommunicationGraph& graph) {
     edges.push_back(json::array({active, passive}));
   }
   json status = {{"epoch", graph.epoch},
+                 {"lastEpoch", graph.last_epoch},
                  {"lastMember", graph.last_member},
                  {"members", std::move(members)},
                  {"edges", std::move(edges)},

@@ -48,7 +48,10 @@ struct GraphProgress {
 struct CommunicationGraph {
   ObjectMeta metadata;
   uint64_t epoch = 0;
-  MemberId last_member = 0;  // the highest id given so far
+  // The highest that may have been given so far: a leader that takes over sets some apart here
+  // before it gives any. At least `epoch` and the highest id of `members`.
+  uint64_t last_epoch = 0;
+  MemberId last_member = 0;
   std::vector<GraphMember> members;
   std::vector<std::pair<MemberId, MemberId>> edges;  // active first
   double spectral_gap = 0;

@@ -56,9 +56,8 @@ void Hub::RegisterLocked(Session& session, const v1::Register& registration, Tim
     session.member = *member;
     return;
   }
-  session.sink->Close();
-  if (absl::IsUnavailable(member.status())) return;  // it comes again
   LogWarn("pod {} is refused: {}", registration.pod(), member.status().ToString());
+  session.sink->Close();
 }
 
 void Hub::OnMessage(SessionId id, const WorkerMessage& message) {

@@ -118,6 +118,7 @@ absl::StatusOr<MemberId> Job::OnRegister(const v1::Register& registration,
   if (registration.job_uid() == config_.uid) {
     next_member_ = std::max(next_member_, registration.member() + 1);
     epoch_ = std::max(epoch_, registration.view().epoch());
+    state_.record_is_old |= registration.view().epoch() > epoch_before_ && state_.taken_over_at;
   }
   if (IsNewerThanRecord(registration, now)) AddMissing(registration, now);
   if (Registrant* known = Find(registration.member())) {
@@ -131,8 +132,6 @@ absl::StatusOr<MemberId> Job::OnRegister(const v1::Register& registration,
       Erase(known->id, now);
     }
   }
-  // Its id might be that of a member which is still to come back.
-  if (JustTakenOver(now) && !state_.stopped) return absl::UnavailableError("members are awaited");
   const MemberId id = next_member_++;
   Registrant& registrant = registrants_[id];
   registrant.id = id;

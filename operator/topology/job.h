@@ -130,7 +130,7 @@ class Job {
   void TakeOver(const JobRecord& before, Time now);
   // So shortly after it that members may come which the record does not have.
   bool JustTakenOver(Time now) const;
-  // It comes as one of those.
+  // It comes as one of those, and was not seen to leave.
   bool IsNewerThanRecord(const v1::Register& registration, Time now) const;
   void AddMissing(const v1::Register& registration, Time now);
   void TakeOverProgress();
@@ -154,6 +154,8 @@ class Job {
   const Time made_at_;
   uint64_t epoch_before_ = 0;                          // of the record of an earlier hub
   std::optional<progress::Progress> progress_before_;  // until there is a desk
+  uint64_t first_epoch_ = 1;                           // of this hub
+  std::set<MemberId> left_early_;                      // while JustTakenOver
   size_t awaited_ = 0;                                 // registrants
   MemberId next_member_ = 1;
   std::map<MemberId, Registrant> registrants_;

@@ -99,6 +99,7 @@ RosterChange Job::Depart(const membership::Removal& removal, bool lost, Time now
   member->standing = Standing::kDeparted;
   --members_;
   accounts_.Leave(removal.id, lost);
+  if (JustTakenOver(now)) left_early_.insert(removal.id);
   if (desk_) desk_->RemoveMember(removal.id);
   GiveUpOn(removal.id, now);
   SendView(*member);  // without neighbours: it shall not offer to those who no longer know it
@@ -125,7 +126,7 @@ void Job::Publish(const Publication& publication, const Clock& clock) {
   const std::set<MemberId> lost(publication.lost.begin(), publication.lost.end());
   const Time now = clock.Now();
   graph_ = std::make_shared<const graph::Graph>(publication.graph);
-  graph_epoch_ = ++epoch_;
+  graph_epoch_ = epoch_ = std::max(epoch_ + 1, first_epoch_);
   ++graph_changes_;
   std::vector<RosterChange> changes;
   for (const membership::Removal& removal : publication.removed) {

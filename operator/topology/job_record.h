@@ -19,12 +19,13 @@ namespace grapevine::topology {
 //
 //   members, graph  The roster is the record's: nobody has to begin again, and none is empty just
 //     because its leader is new. Who does not register within kSilence of the first one is lost.
-//     Whoever shows a view newer than the record was admitted after it and is a member too. For
-//     kSilence there is no new graph and no new member, even when all on record are back: its epoch
-//     or id might be one that somebody was given in the last moment.
-//   epoch           The next one is above the record's and above every view that a member shows.
-//     If one is newer than the record, the graph is not known to the last change, and the next
-//     epoch goes to all.
+//     Whoever shows a view newer than the record was admitted after it and is a member too. Until
+//     all that are known of are back or lost, there is no new graph.
+//   epoch, ids      The next ones are above last_epoch and last_member, and above all that a member
+//     shows. Whoever takes over sets some apart by writing these first: its predecessor may have
+//     given some in the last moment, or while the record could not be written, to those who are
+//     lost too. If a member's epoch is newer than the record, the graph is not known to the last
+//     change, and the next epoch goes to all.
 //   progress        A batch is done if the record says so, or a member that claims its lease. So no
 //     report that is not on record may be forgotten by who made it: a member keeps finished leases
 //     until the hub says that a record was written after their report (Progress.recorded_report).
@@ -44,9 +45,10 @@ struct JobRecord {
     std::string address;
   };
 
-  uint64_t epoch = 0;
-  api::MemberId last_member = 0;  // the highest id given so far
-  std::vector<Member> members;    // those of `graph`
+  uint64_t epoch = 0;       // of `graph`
+  uint64_t last_epoch = 0;  // the highest that may have been given so far
+  api::MemberId last_member = 0;
+  std::vector<Member> members;  // those of `graph`
   graph::Graph graph;
   std::optional<progress::Progress> progress;  // nullopt before the size of the data is known
   bool incomplete =

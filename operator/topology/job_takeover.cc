@@ -16,7 +16,7 @@ constexpr Duration kNobodyLimit = 60s;
 
 void Job::TakeOver(const JobRecord& before, Time now) {
   epoch_ = graph_epoch_ = epoch_before_ = before.epoch;
-  next_member_ = before.last_member + 1;
+  state_.record_is_old = before.incomplete;
   graph_ = std::make_shared<const graph::Graph>(before.graph);
   progress_before_ = before.progress;
   for (const JobRecord::Member& member : before.members) {
@@ -29,10 +29,12 @@ void Job::TakeOver(const JobRecord& before, Time now) {
     registrant.rules.pod = member.pod;
     registrant.rules.last_report = now;
     accounts_.Admit(member.id, member.pod, /*copy_seconds=*/0);
-    next_member_ = std::max(next_member_, member.id + 1);
   }
   members_ = awaited_ = registrants_.size();
-  if (members_ > 0 || before.incomplete) state_.taken_over_at = now;
+  first_epoch_ = before.last_epoch + 1;
+  next_member_ = before.last_member + 1;
+  if (before.last_epoch == 0) return;  // a new job
+  state_.taken_over_at = now;
   if (members_ == 0) return;
   state_.training_since = now;
   LogInfo("the roster is taken over at epoch {}: {} members are awaited", epoch_, members_);
@@ -46,7 +48,8 @@ bool Job::IsNewerThanRecord(const v1::Register& registration, Time now) const {
   return JustTakenOver(now) && !state_.stopped && registration.job_uid() == config_.uid &&
          registration.member() != 0 && registration.has_built() && registration.holds_state() &&
          registration.view().epoch() > epoch_before_ &&
-         !registrants_.contains(registration.member());
+         !registrants_.contains(registration.member()) &&
+         !left_early_.contains(registration.member());
 }
 
 void Job::AddMissing(const v1::Register& registration, Time now) {
@@ -83,7 +86,10 @@ void Job::AwaitMembers(Time now) {
 }
 
 JobRecord Job::Record() {
-  JobRecord record{.epoch = graph_epoch_, .last_member = next_member_ - 1, .graph = *graph_};
+  JobRecord record{.epoch = graph_epoch_,
+                   .last_epoch = std::max(epoch_, first_epoch_ - 1),
+                   .last_member = next_member_ - 1,
+                   .graph = *graph_};
   recorded_.emplace();
   for (const auto& [id, registrant] : registrants_) {
     recorded_->last_reports[id] = registrant.last_report;

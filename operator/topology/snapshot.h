@@ -42,7 +42,8 @@ struct Snapshot {
   bool views_unknown = false;
   // Set if an earlier leader may have had members: see job_record.h.
   std::optional<Time> taken_over_at;
-  std::string checkpoint;  // the newest complete one that the hub knows of; empty for none
+  bool record_is_old = false;  // its record lacks epochs, so perhaps members
+  std::string checkpoint;      // the newest complete one that the hub knows of; empty for none
 
   // A worker that can never take part said so: its reason and message.
   struct Unfit {

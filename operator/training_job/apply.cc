@@ -101,6 +101,9 @@ absl::Status WriteGraph(controller::ApiClient& client, const api::TrainingJob& j
     }
     if (!created.ok()) return created.status();
     object = *std::move(created);
+    if (controller::ControllerUidOf(object) != job.metadata.uid) {
+      return absl::AbortedError("the CommunicationGraph is still an earlier job's of this name");
+    }
   }
   object["status"] = api::ToJson(graph)["status"];
   absl::Status status = client.UpdateStatus(kCommunicationGraphs, object).status();

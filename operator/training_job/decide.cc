@@ -118,12 +118,13 @@ graph::Graph DecideGraph(const Observed& observed, const membership::Decision& r
   return plan.next;
 }
 
-// Members of an earlier leader may still come to this one, and tell it of epochs and leases. Those
-// on record are awaited longer than others, but not when their pods are gone.
+// Members of an earlier leader may still come to this one, and tell it of epochs and leases: those
+// on record until they are late, unless their pods are gone; others, where there are any, for as
+// long.
 bool MembersMayReturn(const Observed& observed) {
   const topology::Snapshot& hub = observed.hub;
   if (!hub.taken_over_at) return false;
-  if (observed.now - *hub.taken_over_at < membership::kSilence) return true;
+  if (hub.record_is_old && observed.now - *hub.taken_over_at < membership::kSilence) return true;
   std::set<std::string_view> running;
   for (const WorkerPod& pod : observed.pods) {
     if (StateOf(pod) == membership::PodState::kRunning) running.insert(pod.name);

@@ -7,7 +7,8 @@
 namespace grapevine::training_job {
 
 api::CommunicationGraph ToGraph(const topology::JobRecord& record) {
-  api::CommunicationGraph graph{.epoch = record.epoch, .last_member = record.last_member};
+  api::CommunicationGraph graph{
+      .epoch = record.epoch, .last_epoch = record.last_epoch, .last_member = record.last_member};
   for (const topology::JobRecord::Member& member : record.members) {
     const graph::Member* found = record.graph.Find(member.id);
     const bool active = found != nullptr && found->side == graph::Side::kActive;
@@ -30,7 +31,8 @@ api::CommunicationGraph ToGraph(const topology::JobRecord& record) {
 }
 
 absl::StatusOr<topology::JobRecord> ToRecord(const api::CommunicationGraph& graph) {
-  topology::JobRecord record{.epoch = graph.epoch, .last_member = graph.last_member};
+  topology::JobRecord record{
+      .epoch = graph.epoch, .last_epoch = graph.last_epoch, .last_member = graph.last_member};
   std::vector<graph::Member> members;
   for (const api::GraphMember& member : graph.members) {
     record.members.push_back({.id = member.id, .pod = member.pod, .address = member.address});

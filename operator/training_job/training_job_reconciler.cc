@@ -22,6 +22,8 @@ constexpr Duration kGraphWrites = 1s;  // between two, whatever changes
 // So often progress is recorded, and less often where the record is large.
 constexpr Duration kRecords = 2s;
 constexpr Duration kRecordsPerMember = 10ms;
+// So many epochs and ids may a leader give out before it writes them down.
+constexpr uint64_t kSetApart = 100;
 constexpr Duration kUnseenLimit = 5s;  // a pod that the cache does not show is then looked for
 constexpr Duration kQuotaPause = 10s;
 constexpr Duration kRefusedPause = 30s;  // until somebody has mended the template or the policy
@@ -180,24 +182,48 @@ void TrainingJobReconciler::ReadPods(const api::TrainingJob& job, OwnWrites& own
   });
 }
 
-absl::StatusOr<topology::JobRecord> TrainingJobReconciler::ReadRecord(
-    const controller::Request& request, OwnWrites& own) {
-  const auto object = parts_.client->Get(kCommunicationGraphs, request.name_space, request.name);
-  if (absl::IsNotFound(object.status())) return topology::JobRecord();
-  if (!object.ok()) return object.status();
-  if (controller::ControllerUidOf(*object) != own.job_uid) return topology::JobRecord();
-  const auto graph = api::CommunicationGraphFromJson(*object);
-  const auto record =
-      graph.ok() ? ToRecord(*graph) : absl::StatusOr<topology::JobRecord>(graph.status());
+// Null for one that an earlier job of this name has left.
+controller::Object TrainingJobReconciler::GraphOf(const controller::Request& request,
+                                                  const api::TrainingJob& job) const {
+  controller::Object graph = parts_.graphs->Get(request);
+  return graph && controller::ControllerUidOf(*graph) == job.metadata.uid ? graph : nullptr;
+}
+
+absl::StatusOr<topology::JobRecord> TrainingJobReconciler::TakeOver(
+    const controller::Request& request, const Observed& observed, OwnWrites& own) {
+  const api::TrainingJob& job = observed.job;
+  const bool pods_run = std::ranges::any_of(
+      observed.pods, [](const WorkerPod& pod) { return pod.state == WorkerPod::State::kRunning; });
+  auto found = parts_.client->Get(kCommunicationGraphs, request.name_space, request.name);
+  controller::Object seen;
+  if (found.ok() && controller::ControllerUidOf(*found) == own.job_uid) {
+    seen = std::make_shared<const nlohmann::json>(*std::move(found));
+  } else if (!found.ok() && !absl::IsNotFound(found.status())) {
+    return found.status();
+  }
+  auto graph = seen ? api::CommunicationGraphFromJson(*seen) : api::CommunicationGraph();
+  auto record = graph.ok() ? ToRecord(*graph) : graph.status();
   if (!record.ok()) {
     // Its workers would wait for ever; so they are told to begin again.
     LogError("the CommunicationGraph of {} cannot be read: {}", request.name,
              record.status().ToString());
-    return topology::JobRecord();
+    graph = api::CommunicationGraph();
+    record = topology::JobRecord();
   }
+  record->incomplete = record->members.empty() && pods_run;
   own.spectral_gap = graph->spectral_gap;
   own.graph_reason = graph->reason;
   own.recorded_samples = graph->progress ? graph->progress->samples : 0;
+  if (IsOver(job.status)) return record;
+  if (seen || pods_run) {
+    graph->last_epoch = record->last_epoch += kSetApart;
+    graph->last_member = record->last_member += kSetApart;
+  }
+  // Of a new job too, before it has anyone: should this leader die now, the next one knows of it.
+  if (absl::Status status = WriteGraph(*parts_.client, job, *graph, seen); !status.ok()) {
+    return status;
+  }
+  if (seen) own.recorded_at = parts_.clock->Now();
   return record;
 }
 
@@ -205,7 +231,7 @@ absl::StatusOr<Observed> TrainingJobReconciler::Observe(const controller::Reques
                                                         api::TrainingJob job, OwnWrites& own) {
   Observed observed{.job = std::move(job)};
   ReadPods(observed.job, own, observed.pods);
-  if (const controller::Object graph = parts_.graphs->Get(request)) {
+  if (const controller::Object graph = GraphOf(request, observed.job)) {
     auto parsed = api::CommunicationGraphFromJson(*graph);
     if (parsed.ok()) observed.graph = *std::move(parsed);
   }
@@ -215,13 +241,9 @@ absl::StatusOr<Observed> TrainingJobReconciler::Observe(const controller::Reques
                                    .data_epochs = observed.job.spec.training.epochs};
   topology::JobRecord before;
   if (!parts_.hub->Knows(KeyOf(request), config.uid)) {
-    auto record = ReadRecord(request, own);
+    auto record = TakeOver(request, observed, own);
     if (!record.ok()) return record.status();
     before = *std::move(record);
-    before.incomplete =
-        before.members.empty() && std::ranges::any_of(observed.pods, [](const WorkerPod& pod) {
-          return pod.state == WorkerPod::State::kRunning;
-        });
   }
   parts_.hub->EnsureJob(KeyOf(request), config, before);
   observed.hub = parts_.hub->Observe(KeyOf(request));
@@ -342,7 +364,7 @@ absl::Status TrainingJobReconciler::WriteGraphIfNew(const controller::Request& r
   const bool fits = !graph.progress || graph.progress->done.size() <= kMostDoneRanges;
   if (!fits && observed.graph) graph.progress = observed.graph->progress;
   absl::Status status =
-      WriteGraph(*parts_.client, observed.job, std::move(graph), parts_.graphs->Get(request));
+      WriteGraph(*parts_.client, observed.job, std::move(graph), GraphOf(request, observed.job));
   if (!status.ok()) return status;
   own.graph_unwritten = false;
   own.recorded_at = now;

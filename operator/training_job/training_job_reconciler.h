@@ -50,9 +50,11 @@ class TrainingJobReconciler final : public controller::Reconciler {
   std::shared_ptr<OwnWrites> OwnWritesOf(const controller::Request& request,
                                          const std::string& uid);
   void ReadPods(const api::TrainingJob& job, OwnWrites& own, std::vector<WorkerPod>& pods);
-  // What an earlier leader left; from the server itself, since no cache may be behind here.
-  absl::StatusOr<topology::JobRecord> ReadRecord(const controller::Request& request,
-                                                 OwnWrites& own);
+  controller::Object GraphOf(const controller::Request& request, const api::TrainingJob& job) const;
+  // What an earlier leader left, and sets apart what this one may give out; from the server itself,
+  // since no cache may be behind here.
+  absl::StatusOr<topology::JobRecord> TakeOver(const controller::Request& request,
+                                               const Observed& observed, OwnWrites& own);
   absl::StatusOr<Observed> Observe(const controller::Request& request, api::TrainingJob job,
                                    OwnWrites& own);
   absl::StatusOr<controller::Result> Carry(const controller::Request& request,

@@ -36,6 +36,7 @@ TEST_F(CommunicationGraphCrdTest, TakesAndGivesBackAllThatTheOperatorWrites) {
   const api::CommunicationGraph graph{
       .metadata = {.name = "digits", .name_space = name_space_},
       .epoch = (uint64_t{1} << 53) - 1,
+      .last_epoch = (uint64_t{1} << 53) - 1,
       .last_member = 8,
       .members = {{4, "digits-0-0", "[fd00::1]:7070", api::Side::kActive, "2024-05-01T09:30:00Z"},
                   {7, "digits-1-3", "10.0.0.2:7070", api::Side::kPassive, "2024-05-01T09:31:00Z"}},

@@ -98,7 +98,7 @@ TEST(Takeover, WhoDoesNotComeBackIsLostAfterFiveSecondsAndTheRestTrainsOn) {
   const int64_t samples = world.Observe().samples;
   world.RunUntil(3s, [] { return false; });
   EXPECT_EQ(MembersOf(world.Observe()).size(), 3u);
-  EXPECT_EQ(world.Observe().epoch, epoch + 1);
+  EXPECT_GT(world.Observe().epoch, epoch);
   world.RunUntil(2s, [] { return false; });
   EXPECT_GT(world.Observe().samples, samples);
   EXPECT_THAT(world.problems, IsEmpty());

@@ -16,6 +16,7 @@ CommunicationGraph Example() {
   graph.edges = {{1, 4}};
   graph.spectral_gap = 0.123456789012345;
   graph.reason = "member 4 joined";
+  graph.last_epoch = 9;
   graph.last_member = 5;
   graph.progress = {.samples = 170, .data_epoch = 1, .done = {{1, 0, 4}, {2, 3, 7}}};
   return graph;
@@ -32,6 +33,16 @@ TEST(CommunicationGraphTest, WithoutAStatusHasEpochZero) {
   ASSERT_TRUE(read.ok());
   EXPECT_EQ(read->epoch, 0u);
   EXPECT_TRUE(read->members.empty());
+}
+
+TEST(CommunicationGraphTest, NothingThatWasGivenIsAboveTheLastOne) {
+  json object = ToJson(Example());
+  object["status"].erase("lastEpoch");
+  object["status"].erase("lastMember");
+  const auto read = CommunicationGraphFromJson(object);
+  ASSERT_TRUE(read.ok()) << read.status();
+  EXPECT_EQ(read->last_epoch, read->epoch);
+  EXPECT_EQ(read->last_member, 4u);
 }
 
 TEST(CommunicationGraphTest, RefusesHalfAGraph) {

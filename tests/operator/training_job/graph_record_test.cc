@@ -6,7 +6,7 @@ namespace grapevine::training_job {
 namespace {
 
 topology::JobRecord Example() {
-  topology::JobRecord record{.epoch = 7, .last_member = 9};
+  topology::JobRecord record{.epoch = 7, .last_epoch = 8, .last_member = 9};
   record.members = {{.id = 2, .pod = "digits-0-0", .address = "10.0.0.1:900"},
                     {.id = 4, .pod = "digits-1-0", .address = "10.0.0.2:900"},
                     {.id = 5, .pod = "digits-2-0", .address = "10.0.0.3:900"}};
@@ -26,6 +26,7 @@ TEST(GraphRecord, TheNextLeaderReadsWhatThisOneWrote) {
   const auto read = ToRecord(*stored);
   ASSERT_TRUE(read.ok()) << read.status();
   EXPECT_EQ(read->epoch, written.epoch);
+  EXPECT_EQ(read->last_epoch, written.last_epoch);
   EXPECT_EQ(read->last_member, written.last_member);
   EXPECT_EQ(read->graph, written.graph);
   ASSERT_EQ(read->members.size(), 3u);

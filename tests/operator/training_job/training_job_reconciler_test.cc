@@ -2,6 +2,7 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "operator/api/validation.h"
 #include "operator/local/api_server.h"
 #include "operator/training_job/apply.h"
 #include "tests/operator/controller/forwarding_client.h"
@@ -179,6 +180,39 @@ TEST_F(ReconcilerTest, AGraphThatCouldNotBeWrittenIsWrittenLater) {
   EXPECT_TRUE(Reconcile().ok());
   ASSERT_THAT(ListOf(kCommunicationGraphs), SizeIs(1));
   EXPECT_EQ(ListOf(kCommunicationGraphs)[0]["status"]["epoch"], 1);
+}
+
+// Also where its members are all gone, and where it told of more than it could write. It sets apart
+// what it may give before it gives any.
+TEST_F(ReconcilerTest, ANewLeaderRepeatsNoEpochAndNoIdOfAnEarlierOne) {
+  api::CommunicationGraph graph{.epoch = 7, .last_member = 9, .spectral_gap = 1};
+  const auto job = api::TrainingJobFromJson(ListOf(kTrainingJobs)[0]);
+  ASSERT_TRUE(job.ok());
+  ASSERT_TRUE(WriteGraph(server_, *job, graph, nullptr).ok());
+  Refresh();
+  ASSERT_TRUE(Reconcile().ok());
+  EXPECT_EQ(ListOf(kCommunicationGraphs)[0]["status"]["lastEpoch"], 107);
+  EXPECT_EQ(ListOf(kCommunicationGraphs)[0]["status"]["lastMember"], 109);
+  Refresh();
+  Join("digits-0-0");
+  Refresh();
+  ASSERT_TRUE(Reconcile().ok());
+  const topology::Snapshot hub = hub_.Observe({"default", "digits"});
+  EXPECT_EQ(hub.epoch, 108u);
+  ASSERT_THAT(hub.registrants, SizeIs(1));
+  EXPECT_EQ(hub.registrants[0].rules.id, 110u);
+}
+
+TEST_F(ReconcilerTest, AGraphThatAnEarlierJobOfThisNameLeftIsNotThisJobs) {
+  api::CommunicationGraph earlier{.epoch = 7, .spectral_gap = 1};
+  earlier.metadata.name = "digits";
+  earlier.metadata.name_space = "default";
+  ASSERT_TRUE(server_.Create(kCommunicationGraphs, api::ToJson(earlier)).ok());
+  Refresh();
+  EXPECT_TRUE(absl::IsAborted(Reconcile())) << "until it is collected";
+  ASSERT_TRUE(server_.Delete(kCommunicationGraphs, "default", "digits", {}).ok());
+  EXPECT_TRUE(Reconcile().ok());
+  EXPECT_EQ(ListOf(kCommunicationGraphs)[0]["status"]["epoch"], 0);
 }
 
 TEST_F(ReconcilerTest, AJobThatIsGoneIsForgotten) {
