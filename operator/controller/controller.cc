@@ -47,7 +47,7 @@ void Controller::Stop() {
 
 void Controller::Work() {
   while (const std::optional<Taken> taken = queue_.Take()) {
-    probe_->OnReconcileStarted(taken->waited, queue_.waiting());
+    probe_->OnReconcileStarted(taken->request, taken->waited, queue_.waiting());
     const Time started = clock_->Now();
     const absl::StatusOr<Result> result = reconciler_->Reconcile(taken->request);
     Settle(taken->request, result, clock_->Now() - started);
@@ -60,18 +60,18 @@ void Controller::Settle(const Request& request, const absl::StatusOr<Result>& re
   if (result.ok()) {
     queue_.Forget(request);
     if (!result->requeue_after) {
-      probe_->OnReconciled(Probe::Outcome::kSuccess, took);
+      probe_->OnReconciled(request, Probe::Outcome::kSuccess, took);
       return;
     }
     queue_.AddAfter(request, *result->requeue_after);
-    probe_->OnReconciled(Probe::Outcome::kRequeueAfter, took);
+    probe_->OnReconciled(request, Probe::Outcome::kRequeueAfter, took);
     return;
   }
   if (IsTerminal(result.status())) {
     LogError("{}: {}/{}: {}", options_.name, request.name_space, request.name,
              result.status().ToString());
     queue_.Forget(request);
-    probe_->OnReconciled(Probe::Outcome::kTerminalError, took);
+    probe_->OnReconciled(request, Probe::Outcome::kTerminalError, took);
     return;
   }
   // A conflict only says that the cache was behind, which is nobody's trouble.
@@ -80,7 +80,7 @@ void Controller::Settle(const Request& request, const absl::StatusOr<Result>& re
         request.name_space, request.name, result.status().ToString());
   queue_.AddRateLimited(request);
   probe_->OnRetried();
-  probe_->OnReconciled(Probe::Outcome::kError, took);
+  probe_->OnReconciled(request, Probe::Outcome::kError, took);
 }
 
 }  // namespace grapevine::controller

@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "operator/base/clock.h"
+#include "operator/controller/reconciler.h"
 
 namespace grapevine::controller {
 
@@ -18,11 +19,13 @@ class Probe {
   virtual void OnAdded(size_t waiting) { static_cast<void>(waiting); }
   // A name was added again after an error.
   virtual void OnRetried() {}
-  virtual void OnReconcileStarted(Duration waited, size_t waiting) {
+  virtual void OnReconcileStarted(const Request& request, Duration waited, size_t waiting) {
+    static_cast<void>(request);
     static_cast<void>(waited);
     static_cast<void>(waiting);
   }
-  virtual void OnReconciled(Outcome outcome, Duration took) {
+  virtual void OnReconciled(const Request& request, Outcome outcome, Duration took) {
+    static_cast<void>(request);
     static_cast<void>(outcome);
     static_cast<void>(took);
   }

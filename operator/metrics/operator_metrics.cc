@@ -5,6 +5,7 @@
 #include "fmt/format.h"
 #include "operator/metrics/job_collector.h"
 #include "operator/metrics/process_collector.h"
+#include "operator/metrics/work_collector.h"
 #include "prometheus/counter.h"
 #include "prometheus/gauge.h"
 #include "prometheus/histogram.h"
@@ -38,6 +39,7 @@ struct OperatorMetrics::Series {
         process(std::make_shared<ProcessCollector>()) {
     const prometheus::Labels queue = {{"name", options.controller},
                                       {"controller", options.controller}};
+    work = std::make_shared<WorkCollector>(queue, options.clock);
     const prometheus::Labels controller = {{"controller", options.controller}};
     depth = &Gauge("workqueue_depth", "Names that wait in the queue", queue);
     adds = &Counter("workqueue_adds_total", "Names added to the queue", queue);
@@ -82,6 +84,7 @@ struct OperatorMetrics::Series {
   const std::shared_ptr<prometheus::Registry> registry;
   const std::shared_ptr<JobCollector> jobs;
   const std::shared_ptr<ProcessCollector> process;
+  std::shared_ptr<WorkCollector> work;
   prometheus::Gauge* depth;
   prometheus::Counter* adds;
   prometheus::Histogram* waited;
@@ -115,8 +118,8 @@ OperatorMetrics::OperatorMetrics(const OperatorMetricsOptions& options)
 OperatorMetrics::~OperatorMetrics() = default;
 
 absl::Status OperatorMetrics::Serve(const std::string& address) {
-  auto exposer =
-      MetricsExposer::Serve(address, {series_->registry, series_->jobs, series_->process});
+  auto exposer = MetricsExposer::Serve(
+      address, {series_->registry, series_->jobs, series_->process, series_->work});
   if (exposer.ok()) exposer_ = *std::move(exposer);
   return exposer.status();
 }
@@ -132,13 +135,17 @@ void OperatorMetrics::OnAdded(size_t waiting) {
   series_->depth->Set(static_cast<double>(waiting));
 }
 
-void OperatorMetrics::OnReconcileStarted(Duration waited, size_t waiting) {
+void OperatorMetrics::OnReconcileStarted(const controller::Request& request, Duration waited,
+                                         size_t waiting) {
+  series_->work->Begin(request);
   series_->depth->Set(static_cast<double>(waiting));
   series_->waited->Observe(ToSeconds(waited));
   series_->active->Increment();
 }
 
-void OperatorMetrics::OnReconciled(Outcome outcome, Duration took) {
+void OperatorMetrics::OnReconciled(const controller::Request& request, Outcome outcome,
+                                   Duration took) {
+  series_->work->End(request);
   series_->active->Decrement();
   series_->worked->Observe(ToSeconds(took));
   series_->took->Observe(ToSeconds(took));

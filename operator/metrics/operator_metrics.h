@@ -24,6 +24,7 @@ struct JobSample {
 struct OperatorMetricsOptions {
   std::string controller = "trainingjob";
   int threads = 1;                               // of the controller
+  const Clock* clock = nullptr;                  // nullptr: the machine's; outlives the metrics
   std::function<std::vector<JobSample>()> jobs;  // called on a thread of the server
 };
 
@@ -46,8 +47,9 @@ class OperatorMetrics final : public controller::Probe, public controller::Reque
   int port() const;  // REQUIRES: Serve has succeeded
 
   void OnAdded(size_t waiting) override;
-  void OnReconcileStarted(Duration waited, size_t waiting) override;
-  void OnReconciled(Outcome outcome, Duration took) override;
+  void OnReconcileStarted(const controller::Request& request, Duration waited,
+                          size_t waiting) override;
+  void OnReconciled(const controller::Request& request, Outcome outcome, Duration took) override;
   void OnRequest(std::string_view method, std::string_view host, int http_status,
                  Duration took) override;
 

@@ -58,7 +58,7 @@ class ScriptedReconciler final : public Reconciler {
 class RecordingProbe final : public Probe {
  public:
   void OnRetried() override { ++retried; }
-  void OnReconciled(Outcome outcome, Duration) override {
+  void OnReconciled(const Request&, Outcome outcome, Duration) override {
     MutexLock lock(mutex_);
     outcomes_.push_back(outcome);
   }

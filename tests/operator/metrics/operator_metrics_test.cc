@@ -28,7 +28,8 @@ TEST(OperatorMetrics, EverySeriesOfTheControllerIsThereAtZeroFromTheStart) {
   const std::string answer = Scrape(metrics->port());
   for (const char* name :
        {"workqueue_depth", "workqueue_adds_total", "workqueue_retries_total",
-        "workqueue_queue_duration_seconds_count", "workqueue_work_duration_seconds_count"}) {
+        "workqueue_queue_duration_seconds_count", "workqueue_work_duration_seconds_count",
+        "workqueue_unfinished_work_seconds", "workqueue_longest_running_processor_seconds"}) {
     EXPECT_THAT(answer, HasSubstr(fmt::format("\n{}{} 0\n", name, kQueue)));
   }
   for (const char* name :
@@ -56,7 +57,7 @@ TEST(OperatorMetrics, EverySeriesOfTheControllerIsThereAtZeroFromTheStart) {
 TEST(OperatorMetrics, ARunThroughTheQueueShows) {
   const auto metrics = Serve([] { return std::vector<JobSample>(); });
   metrics->OnAdded(2);
-  metrics->OnReconcileStarted(1s, 1);
+  metrics->OnReconcileStarted({"ml", "digits"}, 1s, 1);
   std::string answer = Scrape(metrics->port());
   EXPECT_THAT(answer, HasSubstr(fmt::format("\nworkqueue_adds_total{} 1\n", kQueue)));
   EXPECT_THAT(answer, HasSubstr(fmt::format("\nworkqueue_depth{} 1\n", kQueue)));
@@ -64,8 +65,8 @@ TEST(OperatorMetrics, ARunThroughTheQueueShows) {
               HasSubstr(fmt::format("\nworkqueue_queue_duration_seconds_sum{} 1\n", kQueue)));
   EXPECT_THAT(answer,
               HasSubstr(fmt::format("\ncontroller_runtime_active_workers{} 1\n", kController)));
-  metrics->OnReconciled(Outcome::kError, 2s);
-  metrics->OnReconciled(Outcome::kTerminalError, 2s);
+  metrics->OnReconciled({"ml", "digits"}, Outcome::kError, 2s);
+  metrics->OnReconciled({"ml", "digits"}, Outcome::kTerminalError, 2s);
   answer = Scrape(metrics->port());
   EXPECT_THAT(answer, HasSubstr(fmt::format("\nworkqueue_retries_total{} 1\n", kQueue)));
   for (const auto& [name, count] : {std::pair{"reconcile_errors_total", 2},
@@ -74,6 +75,35 @@ TEST(OperatorMetrics, ARunThroughTheQueueShows) {
     EXPECT_THAT(answer,
                 HasSubstr(fmt::format("\ncontroller_runtime_{}{} {}\n", name, kController, count)));
   }
+}
+
+class StandingClock final : public Clock {
+ public:
+  Time Now() const override { return now; }
+  Time now = Time(1000s);
+};
+
+TEST(OperatorMetrics, WorkThatIsUnderWayGrowsUntilItIsDone) {
+  StandingClock clock;
+  OperatorMetrics metrics({.clock = &clock, .jobs = [] { return std::vector<JobSample>(); }});
+  ASSERT_TRUE(metrics.Serve("127.0.0.1:0").ok());
+  const auto expect = [&](int sum, int longest) {
+    const std::string answer = Scrape(metrics.port());
+    EXPECT_THAT(answer,
+                HasSubstr(fmt::format("\nworkqueue_unfinished_work_seconds{} {}\n", kQueue, sum)));
+    EXPECT_THAT(answer,
+                HasSubstr(fmt::format("\nworkqueue_longest_running_processor_seconds{} {}\n",
+                                      kQueue, longest)));
+  };
+  metrics.OnReconcileStarted({"ml", "hangs"}, 0s, 0);
+  clock.now += 3s;
+  metrics.OnReconcileStarted({"ml", "digits"}, 0s, 0);
+  clock.now += 1s;
+  expect(5, 4);
+  metrics.OnReconciled({"ml", "hangs"}, Outcome::kError, 4s);
+  expect(1, 1);
+  metrics.OnReconciled({"ml", "digits"}, Outcome::kSuccess, 1s);
+  expect(0, 0);
 }
 
 TEST(OperatorMetrics, AJobsSeriesComeAndGoWithIt) {
