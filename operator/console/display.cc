@@ -87,7 +87,8 @@ void PrintSummary(const Outcome& outcome, const std::string& log_folder) {
     if (!event.at) fmt::print("never fired: {}\n", event.what);
   }
   fmt::print("logs in {}\n", log_folder);
-  if (outcome.state != "Succeeded" && HasCheckpoint(log_folder)) {
+  const bool loads = outcome.reason != "InvalidCheckpoint";
+  if (outcome.state != "Succeeded" && loads && HasCheckpoint(log_folder)) {
     fmt::print("--resume {} goes on from its checkpoint\n", outcome.uid);
   }
 }

@@ -23,6 +23,7 @@ struct Outcome {
   std::string job;
   std::string uid;
   std::string state;            // Succeeded, Failed, Stopped
+  std::string reason;           // of Failed: InvalidCheckpoint, ...; empty otherwise
   std::string message;          // why it failed; empty otherwise
   double seconds = 0;           // since the job was submitted
   double training_seconds = 0;  // from the first member to the end of the samples

@@ -267,7 +267,10 @@ Outcome RunSession::MakeOutcome(Time now) const {
                   .uid = job_.metadata.uid,
                   .state = State() == "Stopping" ? "Stopped" : State(),
                   .seconds = Elapsed(now)};
-  if (const api::Condition* failed = FindTrue(api::kFailed)) outcome.message = failed->message;
+  if (const api::Condition* failed = FindTrue(api::kFailed)) {
+    outcome.reason = failed->reason;
+    outcome.message = failed->message;
+  }
   if (first_member_)
     outcome.training_seconds = ToSeconds(training_end_.value_or(now) - *first_member_);
   outcome.events = records_;

@@ -1,6 +1,7 @@
 #include "operator/topology/job.h"
 
 #include <algorithm>
+#include <functional>
 #include <utility>
 
 #include "fmt/format.h"
@@ -229,6 +230,8 @@ absl::StatusOr<bool> Job::OnMessage(MemberId id, const WorkerMessage& message, T
       return OnUnfit(*registrant, message.unfit());
     case WorkerMessage::kReady:
       return OnReady(*registrant, message.ready(), now);
+    case WorkerMessage::kUnreadable:
+      return OnUnreadable(*registrant, message.unreadable());
     case WorkerMessage::kReport:
       return OnReport(*registrant, message.report(), now);
     case WorkerMessage::kLeaseReturn:
@@ -378,14 +381,53 @@ bool Job::OnCheckpointWritten(const Registrant& registrant, const v1::Checkpoint
   return true;
 }
 
+bool Job::OnUnreadable(Registrant& registrant, const v1::Unreadable& unreadable) {
+  const membership::Registrant& rules = registrant.rules;
+  if (registrant.standing != Standing::kWaiting ||
+      rules.assigned != membership::Role::kCheckpoint ||
+      rules.assigned_checkpoint != unreadable.checkpoint_path()) {
+    return false;  // it was told otherwise meanwhile
+  }
+  LogWarn("pod {} cannot load a checkpoint: {}", rules.pod, unreadable.reason());
+  registrant.unreadable = unreadable.reason();
+  NoteCheckpoint(unreadable.instead());
+  GiveUpUnreadable();
+  return true;
+}
+
 void Job::NoteCheckpoint(const v1::Checkpoint& checkpoint) {
-  if (checkpoint.path().empty() ||
-      (!checkpoints_.empty() &&
-       checkpoint.progress().samples() <= checkpoints_.back().progress().samples())) {
+  if (checkpoint.path().empty()) return;
+  const auto is_it = [&](const auto& known) { return known.path() == checkpoint.path(); };
+  const auto was_it = [&](const auto& known) { return known.checkpoint == checkpoint.path(); };
+  if (std::ranges::any_of(checkpoints_, is_it) || std::ranges::any_of(state_.unreadable, was_it)) {
     return;
   }
-  checkpoints_.push_back(checkpoint);
-  if (checkpoints_.size() > kCheckpointsKnown) checkpoints_.pop_front();
+  const auto samples = [](const v1::Checkpoint& known) { return known.progress().samples(); };
+  checkpoints_.insert(
+      std::ranges::lower_bound(checkpoints_, samples(checkpoint), std::less<>(), samples),
+      checkpoint);
+  if (checkpoints_.size() > kCheckpointsKnown) checkpoints_.erase(checkpoints_.begin());
+}
+
+void Job::GiveUpUnreadable() {
+  if (checkpoints_.empty()) return;
+  const std::string path = checkpoints_.back().path();
+  const Registrant* failed = nullptr;
+  for (const auto& [id, registrant] : registrants_) {
+    if (registrant.standing != Standing::kWaiting ||
+        registrant.rules.assigned != membership::Role::kCheckpoint ||
+        registrant.rules.assigned_checkpoint != path) {
+      continue;
+    }
+    if (!registrant.unreadable) return;  // it loads it, or has
+    failed = &registrant;
+  }
+  if (failed == nullptr) return;
+  checkpoints_.pop_back();
+  state_.unreadable.push_back({path, *failed->unreadable});
+  if (!checkpoints_.empty() || state_.unfit) return;
+  state_.unfit = {failed->rules.pod, "InvalidCheckpoint",
+                  fmt::format("no checkpoint can be loaded, the last: {}", *failed->unreadable)};
 }
 
 void Job::BroadcastProgress(Time now) {

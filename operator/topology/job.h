@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "operator/api/topology.pb.h"
@@ -87,9 +88,10 @@ class Job {
     bool settled = false;
     bool awaited = false;  // an earlier hub's member that this one has not heard of yet
     double copy_seconds = 0;
-    uint64_t last_report = 0;      // its number
-    uint64_t recorded_report = 0;  // of these, the last one whose leases are on record
-    membership::Registrant rules;  // its `id` and `member` are set by Observe
+    std::optional<std::string> unreadable;  // why it could not load what it was assigned last
+    uint64_t last_report = 0;               // its number
+    uint64_t recorded_report = 0;           // of these, the last one whose leases are on record
+    membership::Registrant rules;           // its `id` and `member` are set by Observe
   };
 
   Registrant* Find(MemberId id);
@@ -107,7 +109,10 @@ class Job {
   bool OnEvaluated(const Registrant& registrant, const v1::Evaluated& evaluated, Time now);
   bool OnCheckpointWritten(const Registrant& registrant, const v1::CheckpointWritten& written,
                            Time now);
+  bool OnUnreadable(Registrant& registrant, const v1::Unreadable& unreadable);
   void NoteCheckpoint(const v1::Checkpoint& checkpoint);
+  // The newest checkpoint, once somebody could not load it and nobody is still about to.
+  void GiveUpUnreadable();
   // Since the last call the samples were used up, or a data epoch was completed.
   bool ProgressIsNews();
 
@@ -171,7 +176,7 @@ class Job {
   int64_t dataset_samples_ = 0;
   std::unique_ptr<LeaseDesk> desk_;  // from the first Built on
   int64_t samples_before_ = 0;
-  std::deque<v1::Checkpoint> checkpoints_;  // the newest ones that were named, in ascending order
+  std::vector<v1::Checkpoint> checkpoints_;  // the newest ones that were named, by samples
 
   // What Observe says of things that are asked for and answered, kept as it happens.
   Snapshot state_;

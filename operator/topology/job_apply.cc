@@ -179,6 +179,7 @@ void Job::Erase(MemberId id, Time now) {
   registrants_.erase(id);
   if (desk_) desk_->RemoveMember(id);
   if (desk_) desk_->Release(id, now);
+  GiveUpUnreadable();  // it may have been the last that was about to load it
 }
 
 void Job::Assign(const membership::Assignment& assignment) {
@@ -188,6 +189,7 @@ void Job::Assign(const membership::Assignment& assignment) {
   rules.assigned = assignment.role;
   rules.assigned_checkpoint = assignment.checkpoint;
   rules.ready_since.reset();
+  registrant->unreadable.reset();
   HubMessage message;
   v1::Start& start = *message.mutable_start();
   start.set_from(FromOf(assignment.role));

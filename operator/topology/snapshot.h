@@ -45,6 +45,13 @@ struct Snapshot {
   bool record_is_old = false;  // its record lacks epochs, so perhaps members
   std::string checkpoint;      // the newest complete one that the hub knows of; empty for none
 
+  // Given up since the hub began, in that order: whoever was told to load it could not.
+  struct Unreadable {
+    std::string checkpoint;
+    std::string reason;
+  };
+  std::vector<Unreadable> unreadable;
+
   // A worker that can never take part said so: its reason and message.
   struct Unfit {
     std::string pod;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "fmt/format.h"
 #include "operator/api/validation.h"
 #include "operator/base/log.h"
 #include "operator/graph/invariants.h"
@@ -72,6 +73,7 @@ struct TrainingJobReconciler::OwnWrites {
   bool graph_unwritten = false;  // published, but not in the CommunicationGraph yet
   double spectral_gap = 1;
   std::string graph_reason;
+  size_t unreadable_told = 0;  // checkpoints, of the hub's
   int64_t recorded_samples = 0;
   Time recorded_at{};
 
@@ -259,6 +261,13 @@ absl::StatusOr<controller::Result> TrainingJobReconciler::Carry(const controller
                                                                 Decision& decision,
                                                                 OwnWrites& own) {
   if (!decision.reason.empty()) LogInfo("job {}: {}", request.name, decision.reason);
+  const auto& unreadable = observed.hub.unreadable;
+  for (; own.unreadable_told < unreadable.size(); ++own.unreadable_told) {
+    const auto& one = unreadable[own.unreadable_told];
+    decision.events.push_back(
+        {true, "CheckpointUnreadable",
+         fmt::format("a checkpoint cannot be loaded, an older one is next: {}", one.reason)});
+  }
   PublishGraph(request, observed, decision, own);  // before all else: members wait for views
   absl::Status status = ChangePods(observed, decision, own);
   status.Update(WriteGraphIfNew(request, observed, decision, own));

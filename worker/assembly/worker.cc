@@ -128,6 +128,11 @@ void Worker::Begin(const proto::Start& start) {
   const absl::Status status = LoadStart(start, *job_);
   if (!status.ok() && start.from() == proto::Start::FROM_CHECKPOINT) {
     unreadable_.insert(start.checkpoint_path());
+    std::optional<checkpoint::Found> instead;
+    const bool fits = !FindCheckpoint(*job_, unreadable_, instead) && instead;
+    client_->Post([status, found = fits ? Describe(*instead) : proto::Checkpoint()](
+                      control::Session& session) { session.OnUnreadable(status, found); });
+    return;
   }
   LogInfo("start {}: {}", proto::Start::From_Name(start.from()),
           status.ok() ? "done" : std::string(status.message()));

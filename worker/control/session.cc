@@ -253,38 +253,40 @@ void Session::BeginNext() {
 }
 
 void Session::OnStarted(const absl::Status& status, double seconds) {
-  beginning_ = false;
-  if (next_start_) return BeginNext();
-  if (!starting_) return;
-  const proto::Start start = *std::exchange(starting_, std::nullopt);
+  const std::optional<proto::Start> start = EndStart();
+  if (!start) return;
   proto::WorkerMessage message;
   if (status.ok()) {
-    message.mutable_ready()->set_from(start.from());
+    message.mutable_ready()->set_from(start->from());
     message.mutable_ready()->set_copy_seconds(seconds);
   } else {
     LogWarn("cannot start: {}", std::string(status.message()));
-    message = CannotStart(start, status);
+    // Whoever was named is of no use: ask for others, under a new id.
+    message.mutable_leave()->set_reason(std::string(status.message()));
   }
   // On a stream that has not said who this is it would speak for somebody else.
   if (registered_) Send(message);
 }
 
-proto::WorkerMessage Session::CannotStart(const proto::Start& start, const absl::Status& status) {
+void Session::OnUnreadable(const absl::Status& why, const proto::Checkpoint& instead) {
+  // What was announced when it was built is of no use to the next hub either.
+  if (built_) *built_->mutable_checkpoint() = instead;
+  const std::optional<proto::Start> start = EndStart();
+  if (!start) return;
+  LogWarn("cannot load a checkpoint: {}", std::string(why.message()));
   proto::WorkerMessage message;
-  const std::string reason(status.message());
-  if (start.from() == proto::Start::FROM_CHECKPOINT) {
-    // What was announced when it was built is of no use: look again.
-    built_.reset();
-    if (std::exchange(unloadable_, start.checkpoint_path()) == start.checkpoint_path()) {
-      // The hub knows of no other, and would name it for ever.
-      message.mutable_unfit()->set_reason("InvalidCheckpoint");
-      message.mutable_unfit()->set_message(reason);
-      return message;
-    }
-  }
-  // Whoever was named is of no use: ask for others, under a new id.
-  message.mutable_leave()->set_reason(reason);
-  return message;
+  message.mutable_unreadable()->set_checkpoint_path(start->checkpoint_path());
+  message.mutable_unreadable()->set_reason(std::string(why.message()));
+  *message.mutable_unreadable()->mutable_instead() = instead;
+  if (registered_) Send(message);
+}
+
+// The start that has come to its end, unless another one is to follow or nobody waits for it.
+std::optional<proto::Start> Session::EndStart() {
+  beginning_ = false;
+  if (!next_start_) return std::exchange(starting_, std::nullopt);
+  BeginNext();
+  return std::nullopt;
 }
 
 void Session::OnView(const proto::View& view) {

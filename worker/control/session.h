@@ -26,14 +26,13 @@ class Parts {
   virtual ~Parts() = default;
 
   // Makes what the spec asks for: dataset, model, store. -> OnBuilt or OnUnfit. Asked again only
-  // for another job_uid, whose answer alone counts then, or when nothing could be built before, or
-  // to look for another checkpoint than the one that could not be loaded; `member` is new each
-  // time.
+  // for another job_uid, whose answer alone counts then, or when nothing could be built before;
+  // `member` is new each time.
   virtual void Build(const proto::Assign& assign) = 0;
   // A new id with everything built: speak to peers as it, forget views and leases of the old one.
   virtual void BecomeMember(uint64_t member) = 0;
   // From seed, checkpoint, a donor, or what is in memory, if that was ever a member's. Training is
-  // paused. -> OnStarted, always, and until then no other Begin.
+  // paused. -> OnStarted or, of a checkpoint, OnUnreadable; always, and until then no other Begin.
   virtual void Begin(const proto::Start& start) = 0;
 
   virtual void SetView(const gossip::View& view) = 0;
@@ -86,6 +85,8 @@ class Session {
   void OnBuilt(const std::string& job_uid, const proto::Built& built);
   void OnUnfit(const std::string& job_uid, const std::string& reason, const std::string& message);
   void OnStarted(const absl::Status& status, double seconds);
+  // `instead`: the newest one left that could not be found unreadable; empty for none.
+  void OnUnreadable(const absl::Status& why, const proto::Checkpoint& instead);
   void OnEvaluated(uint64_t id, const absl::Status& status, const proto::Evaluated& result);
   void OnCheckpointWritten(const proto::CheckpointWritten& result);
   void OnFinalized(const proto::Finalized& result);
@@ -121,7 +122,7 @@ class Session {
   void BeginAnew();
   void OnStart(const proto::Start& start);
   void BeginNext();
-  proto::WorkerMessage CannotStart(const proto::Start& start, const absl::Status& status);
+  std::optional<proto::Start> EndStart();
   void OnView(const proto::View& view);
   void OnLease(const proto::Lease& lease);
   void SendBuilt();
@@ -147,7 +148,6 @@ class Session {
   bool beginning_ = false;                // a Begin is to be answered
   std::optional<proto::Start> starting_;  // of it; empty when the hub no longer waits for it
   std::optional<proto::Start> next_start_;
-  std::string unloadable_;  // the checkpoint that could not be loaded last
   bool admitted_ = false;
   bool holds_state_ = false;  // in memory, once a member's: a start alone has not been trained on
   bool finishing_ = false;

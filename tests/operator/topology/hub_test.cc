@@ -202,6 +202,72 @@ TEST_F(HubTest, ARosterBeginsAtTheProgressOfTheCheckpointThatItLoaded) {
   EXPECT_EQ(hub_.Stats(kJob).samples_before, 20);
 }
 
+class UnreadableTest : public HubTest {
+ protected:
+  // A waiting worker that has found `path`, told to load it.
+  SessionId Loads(const std::string& pod, const std::string& path, int64_t samples) {
+    const SessionId session = Register(std::make_shared<NotingSink>(), pod);
+    WorkerMessage message = BuiltMessage(1);
+    *message.mutable_built()->mutable_checkpoint() = Named(path, samples);
+    hub_.OnMessage(session, message);
+    const MemberId id = hub_.Observe(kJob).registrants.back().rules.id;
+    hub_.Apply(kJob, {.assign = {{id, membership::Role::kCheckpoint, path, ""}}});
+    return session;
+  }
+  void Fails(SessionId session, const std::string& path, const v1::Checkpoint& instead = {}) {
+    WorkerMessage message;
+    message.mutable_unreadable()->set_checkpoint_path(path);
+    message.mutable_unreadable()->set_reason(path + " ends at byte 9");
+    *message.mutable_unreadable()->mutable_instead() = instead;
+    hub_.OnMessage(session, message);
+  }
+  static v1::Checkpoint Named(const std::string& path, int64_t samples) {
+    v1::Checkpoint checkpoint;
+    checkpoint.set_path(path);
+    checkpoint.mutable_progress()->set_samples(samples);
+    return checkpoint;
+  }
+};
+
+TEST_F(UnreadableTest, AnOlderOneIsNextOnceNobodyIsAboutToLoadTheNewest) {
+  MakeJob();
+  const SessionId first = Loads("a", "/c/30", 30);
+  const SessionId second = Loads("b", "/c/30", 30);
+  Fails(first, "/c/30", Named("/c/20", 20));
+  EXPECT_EQ(hub_.Observe(kJob).checkpoint, "/c/30") << "the other may be able to";
+  EXPECT_TRUE(hub_.Observe(kJob).unreadable.empty());
+  Fails(second, "/c/30", Named("/c/20", 20));
+  EXPECT_EQ(hub_.Observe(kJob).checkpoint, "/c/20");
+  ASSERT_EQ(hub_.Observe(kJob).unreadable.size(), 1u);
+  EXPECT_EQ(hub_.Observe(kJob).unreadable[0].checkpoint, "/c/30");
+  EXPECT_EQ(hub_.Observe(kJob).unreadable[0].reason, "/c/30 ends at byte 9");
+  EXPECT_FALSE(hub_.Observe(kJob).unfit);
+  Loads("c", "/c/30", 30);
+  EXPECT_EQ(hub_.Observe(kJob).checkpoint, "/c/20") << "it is not named again";
+}
+
+TEST_F(UnreadableTest, ItIsNextTooWhenTheLastThatWasAboutToLoadItIsGone) {
+  MakeJob();
+  const SessionId first = Loads("a", "/c/30", 30);
+  Loads("b", "/c/30", 30);
+  const MemberId second = hub_.Observe(kJob).registrants.back().rules.id;
+  Fails(first, "/c/30", Named("/c/20", 20));
+  hub_.Apply(kJob, {.forget = {{second, "its pod is gone"}}});
+  EXPECT_EQ(hub_.Observe(kJob).checkpoint, "/c/20");
+}
+
+TEST_F(UnreadableTest, TheJobCannotGoOnWhenNoneIsLeft) {
+  MakeJob();
+  const SessionId only = Loads("a", "/c/30", 30);
+  Fails(only, "/c/20");
+  EXPECT_EQ(hub_.Observe(kJob).checkpoint, "/c/30") << "nobody was told to load that one";
+  Fails(only, "/c/30");
+  ASSERT_TRUE(hub_.Observe(kJob).unfit);
+  EXPECT_EQ(hub_.Observe(kJob).unfit->reason, "InvalidCheckpoint");
+  EXPECT_EQ(hub_.Observe(kJob).unfit->message,
+            "no checkpoint can be loaded, the last: /c/30 ends at byte 9");
+}
+
 TEST_F(HubTest, RolesBecomeWaysToStart) {
   EXPECT_EQ(FromOf(membership::Role::kSeed), v1::Start::FROM_SEED);
   EXPECT_EQ(FromOf(membership::Role::kCopy), v1::Start::FROM_COPY);

@@ -149,35 +149,36 @@ TEST_F(SessionTest, AStartThatFailsAsksForAnother) {
   EXPECT_EQ(SentOne().leave().reason(), "no donor");
 }
 
-TEST_F(SessionTest, AfterACheckpointThatCannotBeLoadedItLooksForAnother) {
+TEST_F(SessionTest, WhoCannotLoadACheckpointSaysWhatItHasInsteadAndStays) {
   Build(7);
   session_.OnMessage(CheckpointMessage("/c/2"));
-  session_.OnStarted(absl::DataLossError("ends at byte 9"), 0);
-  EXPECT_EQ(SentOne().leave().reason(), "ends at byte 9");
+  parts_.Take();
+  proto::Checkpoint instead;
+  instead.set_path("/c/1");
+  session_.OnUnreadable(absl::DataLossError("ends at byte 9"), instead);
+  const auto said = SentOne().unreadable();
+  EXPECT_EQ(said.checkpoint_path(), "/c/2");
+  EXPECT_EQ(said.reason(), "ends at byte 9");
+  EXPECT_EQ(said.instead().path(), "/c/1");
+  session_.OnMessage(CheckpointMessage("/c/1"));
+  EXPECT_THAT(parts_.Take(), ElementsAre("begin FROM_CHECKPOINT"));
+  session_.OnStarted(absl::OkStatus(), 0);
+  EXPECT_EQ(SentOne().ready().from(), proto::Start::FROM_CHECKPOINT);
+}
+
+TEST_F(SessionTest, ToAnotherHubItNamesTheCheckpointThatItHasInstead) {
+  built_.mutable_checkpoint()->set_path("/c/2");
+  Build(7);
+  session_.OnMessage(CheckpointMessage("/c/2"));
   session_.OnDisconnected();
+  proto::Checkpoint instead;
+  instead.set_path("/c/1");
+  session_.OnUnreadable(absl::DataLossError("ends at byte 9"), instead);
+  Forget();
   session_.OnConnected();
   Forget();
   session_.OnMessage(AssignMessage(8));
-  EXPECT_THAT(parts_.Take(), ElementsAre("build u1 as 8"));
-  built_.mutable_checkpoint()->set_path("/c/1");
-  session_.OnBuilt("u1", built_);
   EXPECT_EQ(SentOne().built().checkpoint().path(), "/c/1");
-}
-
-TEST_F(SessionTest, ACheckpointThatIsNamedAgainAndCannotBeLoadedMakesItUnfit) {
-  for (const char* path : {"/c/2", "/c/1"}) {
-    Build(7);
-    session_.OnMessage(CheckpointMessage(path));
-    session_.OnStarted(absl::NotFoundError("no such file"), 0);
-    EXPECT_TRUE(SentOne().has_leave()) << path;
-    session_.OnDisconnected();
-  }
-  Build(8);
-  session_.OnMessage(CheckpointMessage("/c/1"));
-  session_.OnStarted(absl::NotFoundError("no such file"), 0);
-  const auto unfit = SentOne().unfit();
-  EXPECT_EQ(unfit.reason(), "InvalidCheckpoint");
-  EXPECT_EQ(unfit.message(), "no such file");
 }
 
 TEST_F(SessionTest, ASecondStartWaitsForTheFirstAndAloneIsAnswered) {
