@@ -28,17 +28,22 @@ json ToJson(const LearningRateSchedule& schedule) {
 }
 
 json ToJson(const Training& training) {
-  return {{"model", ToString(training.model)},
-          {"dataset", ToJson(training.dataset)},
-          {"epochs", training.epochs},
-          {"batchSize", training.batch_size},
-          {"learningRate", FormatDecimal(training.learning_rate)},
-          {"learningRateSchedule", ToJson(training.learning_rate_schedule)},
-          {"momentum", FormatDecimal(training.momentum)},
-          {"nesterov", training.nesterov},
-          {"weightDecay", FormatDecimal(training.weight_decay)},
-          {"precision", ToString(training.precision)},
-          {"seed", training.seed}};
+  json result = {{"model", ToString(training.model)},
+                 {"dataset", ToJson(training.dataset)},
+                 {"epochs", training.epochs},
+                 {"batchSize", training.batch_size},
+                 {"learningRate", FormatDecimal(training.learning_rate)},
+                 {"learningRateScaling", ToString(training.learning_rate_scaling)},
+                 {"learningRateSchedule", ToJson(training.learning_rate_schedule)},
+                 {"momentum", FormatDecimal(training.momentum)},
+                 {"nesterov", training.nesterov},
+                 {"weightDecay", FormatDecimal(training.weight_decay)},
+                 {"precision", ToString(training.precision)},
+                 {"seed", training.seed}};
+  if (training.max_gradient_norm) {
+    result["maxGradientNorm"] = FormatDecimal(*training.max_gradient_norm);
+  }
+  return result;
 }
 
 json ToJson(const Workers& workers) {
@@ -135,6 +140,18 @@ const char* ToString(DatasetName value) {
 
 const char* ToString(Precision value) {
   return value == Precision::kFloat32 ? "Float32" : "BFloat16";
+}
+
+const char* ToString(LearningRateScaling value) {
+  switch (value) {
+    case LearningRateScaling::kLinear:
+      return "Linear";
+    case LearningRateScaling::kSqrt:
+      return "Sqrt";
+    case LearningRateScaling::kNone:
+      return "None";
+  }
+  return "";
 }
 
 const char* ToString(Encoding value) {

@@ -19,6 +19,7 @@ enum class Algorithm { kAdPsgd, kDPsgd, kApSgd, kAllReduce };
 enum class Model { kMlp, kLeNet5, kResNet20 };
 enum class DatasetName { kDigits, kMnist, kCifar10, kSynthetic };
 enum class Precision { kFloat32, kBFloat16 };
+enum class LearningRateScaling { kLinear, kSqrt, kNone };
 enum class Encoding { kFloat32, kBFloat16, kInt8 };
 enum class GraphPolicy { kAuto, kComplete, kRandomRegular, kRing, kExponential };
 
@@ -27,6 +28,7 @@ const char* ToString(Algorithm value);
 const char* ToString(Model value);
 const char* ToString(DatasetName value);
 const char* ToString(Precision value);
+const char* ToString(LearningRateScaling value);
 const char* ToString(Encoding value);
 const char* ToString(GraphPolicy value);
 
@@ -66,11 +68,13 @@ struct Training {
   Dataset dataset;
   int32_t epochs = 1;            // passes over the data, by all members together
   int32_t batch_size = 32;       // of one member
-  double learning_rate = 0.025;  // for the batch of one member; times the roster's size
+  double learning_rate = 0.025;  // for the batch of one member
+  LearningRateScaling learning_rate_scaling = LearningRateScaling::kLinear;  // with the roster
   LearningRateSchedule learning_rate_schedule;
   double momentum = 0.9;
   bool nesterov = true;
   double weight_decay = 0.0001;
+  std::optional<double> max_gradient_norm;  // a longer gradient is shortened to it
   Precision precision = Precision::kFloat32;
   int64_t seed = 1;
 

@@ -172,11 +172,18 @@ void ReadTraining(FieldReader reader, Training& training, Violations* violations
   reader.Integer("batchSize", training.batch_size, 2, 65'536);
   reader.Decimal("learningRate", training.learning_rate,
                  {.min = 0, .max = 1000, .above_min = true});
+  reader.Enum(
+      "learningRateScaling", training.learning_rate_scaling,
+      {LearningRateScaling::kLinear, LearningRateScaling::kSqrt, LearningRateScaling::kNone});
   ReadSchedule(reader.Child("learningRateSchedule"), epochs_right, training.epochs,
                training.learning_rate_schedule, violations);
   reader.Decimal("momentum", training.momentum, {.min = 0, .max = 0.9999});
   reader.Boolean("nesterov", training.nesterov);
   reader.Decimal("weightDecay", training.weight_decay, {.min = 0, .max = 1});
+  double norm = 0;
+  if (reader.Decimal("maxGradientNorm", norm, {.min = 0, .max = 1e6, .above_min = true})) {
+    training.max_gradient_norm = norm;
+  }
   if (reader.Enum("precision", training.precision, {Precision::kFloat32, Precision::kBFloat16}) &&
       training.precision != Precision::kFloat32) {
     reader.Report("precision", "Float32; BFloat16 is not available yet");

@@ -149,7 +149,7 @@ TEST_F(TrainingJobCrdTest, FixesWhatMustNotChangeOnceTheJobHasStarted) {
     SetConditions(holding);
     EXPECT_THAT(Refusal(Patch({{"spec", {{"training", {{"epochs", 6}}}}}})),
                 HasSubstr("spec.training cannot change once the job has started"));
-    EXPECT_THAT(Refusal(Patch({{"spec", {{"training", {{"momentum", "0.5"}}}}}})),
+    EXPECT_THAT(Refusal(Patch({{"spec", {{"training", {{"maxGradientNorm", "1"}}}}}})),
                 HasSubstr("spec.training cannot change once the job has started"));
     for (const json& path : {json("/c"), json()}) {
       EXPECT_THAT(Refusal(Patch({{"spec", {{"checkpoint", {{"path", path}}}}}})),

@@ -18,10 +18,12 @@ TrainingJob FullJob() {
   training.epochs = 9;
   training.batch_size = 17;
   training.learning_rate = 0.0375;
+  training.learning_rate_scaling = LearningRateScaling::kSqrt;
   training.learning_rate_schedule = {.warmup_epochs = 0.5, .milestones = {2, 4.5}, .factor = 0.3};
   training.momentum = 0.85;
   training.nesterov = false;
   training.weight_decay = 1e-5;
+  training.max_gradient_norm = 0.75;
   training.seed = (int64_t{1} << 53) - 1;
   job.spec.exchange = {.per_step = 3, .encoding = Encoding::kInt8};
   job.spec.graph = {.policy = GraphPolicy::kRandomRegular, .degree = 5};

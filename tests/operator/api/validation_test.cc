@@ -113,6 +113,14 @@ TEST(ValidationTest, TakesFractionsAsStringsAndAsNumbers) {
               ElementsAre(1, 2.5, 2.75));
 }
 
+TEST(ValidationTest, LeavesGradientsAloneUnlessTheyAreBounded) {
+  EXPECT_EQ(ParseTrainingJob(Minimal()).job.spec.training.max_gradient_norm, std::nullopt);
+  json job = Minimal();
+  job["spec"]["training"]["maxGradientNorm"] = "2.5";
+  EXPECT_EQ(ParseTrainingJob(job).job.spec.training.max_gradient_norm, 2.5);
+  EXPECT_EQ(Only(R"({"training": {"maxGradientNorm": 0}})").path, "spec.training.maxGradientNorm");
+}
+
 TEST(ValidationTest, FindsFieldsThatContradictEachOther) {
   EXPECT_EQ(Only(R"({"workers": {"replicas": 2, "minReplicas": 3}})").allowed,
             "at most spec.workers.replicas (2)");
