@@ -15,6 +15,18 @@ gossip::Encoding WireEncoding(api::Encoding encoding) {
   return gossip::Encoding::kFloat32;
 }
 
+optimizer::Scaling ScalingOf(api::LearningRateScaling scaling) {
+  switch (scaling) {
+    case api::LearningRateScaling::kLinear:
+      return optimizer::Scaling::kLinear;
+    case api::LearningRateScaling::kSqrt:
+      return optimizer::Scaling::kSqrt;
+    case api::LearningRateScaling::kNone:
+      return optimizer::Scaling::kNone;
+  }
+  return optimizer::Scaling::kLinear;
+}
+
 }  // namespace
 
 dataset::Source SourceOf(const api::Dataset& spec) {
@@ -33,9 +45,11 @@ train::TrainerOptions TrainerOptionsOf(const api::Training& training) {
                   .weight_decay = static_cast<float>(training.weight_decay),
                   .nesterov = training.nesterov},
           .schedule = {.learning_rate = training.learning_rate,
+                       .scaling = ScalingOf(training.learning_rate_scaling),
                        .warmup_data_epochs = schedule.warmup_epochs,
                        .milestones = schedule.milestones,
-                       .factor = schedule.factor}};
+                       .factor = schedule.factor},
+          .max_gradient_norm = training.max_gradient_norm};
 }
 
 gossip::ExchangePolicy ExchangePolicyOf(const api::ExchangeSpec& exchange) {

@@ -7,17 +7,25 @@ namespace grapevine::optimizer {
 namespace {
 
 constexpr double kFirstWarmup = 0.1;
-constexpr double kRosterDataEpochs = 0.1;  // time constant with which the roster's size is followed
+
+double Scaled(Scaling scaling, double members) {
+  switch (scaling) {
+    case Scaling::kLinear:
+      return members;
+    case Scaling::kSqrt:
+      return std::sqrt(members);
+    case Scaling::kNone:
+      break;
+  }
+  return 1;
+}
 
 }  // namespace
 
-double Schedule::Rate(double data_epochs, int members) {
-  const double passed = std::max(0.0, data_epochs - last_data_epochs_);
-  last_data_epochs_ = data_epochs;
-  if (smooth_members_ == 0) smooth_members_ = members;
-  smooth_members_ += (members - smooth_members_) * (1 - std::exp(-passed / kRosterDataEpochs));
-
-  double rate = options_.learning_rate * smooth_members_;
+double Schedule::NextRate(double data_epochs, int members) {
+  followed_ = std::min(followed_, static_cast<double>(members));
+  double rate = options_.learning_rate * Scaled(options_.scaling, followed_);
+  followed_ *= std::exp2(1 / kStepsToDouble);
   if (data_epochs < options_.warmup_data_epochs) {
     const double done = std::max(0.0, data_epochs) / options_.warmup_data_epochs;
     rate *= kFirstWarmup + (1 - kFirstWarmup) * done;

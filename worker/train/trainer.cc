@@ -16,6 +16,7 @@
 #include "operator/base/mutex.h"
 #include "worker/algorithm/ad_psgd.h"
 #include "worker/dataset/prefetch.h"
+#include "worker/optimizer/clip.h"
 
 namespace grapevine::train {
 namespace {
@@ -223,6 +224,9 @@ class Trainer::Loop {
       return;
     }
     skipped_in_a_row_ = 0;
+    if (options_.max_gradient_norm) {
+      optimizer::ClipToNorm(gradient_, *options_.max_gradient_norm);
+    }
     const uint64_t staleness = algorithm_.OnGradient(gradient_, statistics_, learning_rate);
 
     losses_.push_back(result.loss);
@@ -253,7 +257,7 @@ class Trainer::Loop {
     const double since_told = static_cast<double>(leased_since_told_) * members_ /
                               static_cast<double>(dataset_.size(dataset::Split::kTrain));
     data_epochs_ = std::max(data_epochs_, data_epochs_told_ + since_told);
-    return schedule_.Rate(data_epochs_, static_cast<int>(members_));
+    return schedule_.NextRate(data_epochs_, static_cast<int>(members_));
   }
 
   // The weights stay as they are: one bad batch, or one bad exchange that the next ones thin out,

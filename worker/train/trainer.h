@@ -4,6 +4,7 @@
 #include <functional>
 #include <limits>
 #include <memory>
+#include <optional>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -41,6 +42,7 @@ struct TrainerOptions {
   uint64_t seed = 1;        // the job's: of permutations and augmentation
   optimizer::SgdOptions sgd;
   optimizer::ScheduleOptions schedule;
+  std::optional<double> max_gradient_norm;  // > 0; see ClipToNorm
   // Runs after each step, on the trainer thread.
   std::function<void()> on_step = [] {};
   // Training has come to nothing: many steps in a row were not finite. Called once, on the trainer

@@ -15,6 +15,7 @@ TEST(SpecOptions, EachPartGetsWhatTheSpecSays) {
   spec.training.learning_rate = 0.5;
   spec.training.learning_rate_schedule = {
       .warmup_epochs = 1.5, .milestones = {4, 5}, .factor = 0.75};
+  spec.training.max_gradient_norm = 2.5;
   spec.training.momentum = 0.25;
   spec.training.weight_decay = 0.125;
   const train::TrainerOptions trainer = TrainerOptionsOf(spec.training);
@@ -26,6 +27,14 @@ TEST(SpecOptions, EachPartGetsWhatTheSpecSays) {
   EXPECT_EQ(trainer.schedule.warmup_data_epochs, 1.5);
   EXPECT_EQ(trainer.schedule.milestones, (std::vector<double>{4, 5}));
   EXPECT_EQ(trainer.schedule.factor, 0.75);
+  EXPECT_EQ(trainer.max_gradient_norm, 2.5);
+  for (const auto& [asked, taken] :
+       {std::pair{api::LearningRateScaling::kLinear, optimizer::Scaling::kLinear},
+        {api::LearningRateScaling::kSqrt, optimizer::Scaling::kSqrt},
+        {api::LearningRateScaling::kNone, optimizer::Scaling::kNone}}) {
+    spec.training.learning_rate_scaling = asked;
+    EXPECT_EQ(TrainerOptionsOf(spec.training).schedule.scaling, taken);
+  }
   for (const bool nesterov : {false, true}) {
     spec.training.nesterov = nesterov;
     EXPECT_EQ(TrainerOptionsOf(spec.training).sgd.nesterov, nesterov);

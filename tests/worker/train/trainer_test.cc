@@ -199,7 +199,12 @@ TEST(Trainer, BadWeightsAreReportedAndNothingIsApplied) {
   EXPECT_EQ(rig.trainer->counts().skipped_steps, 20);
 }
 
-TEST(Trainer, TheLearningRateFollowsTheRoster) {
+// What the roster makes of the rate of Small() in a step, counted from 0: see Schedule.
+double RateOfMany(int64_t step) {
+  return 0.05 * std::exp2(static_cast<double>(step) / optimizer::Schedule::kStepsToDouble);
+}
+
+TEST(Trainer, TheLearningRateFollowsTheRosterStepByStep) {
   Steps steps;
   auto options = Small();
   options.on_step = steps.Counter();
@@ -210,7 +215,7 @@ TEST(Trainer, TheLearningRateFollowsTheRoster) {
   rig.trainer->Resume();
   steps.Await(rig.batches);
   rig.trainer->Pause();
-  EXPECT_DOUBLE_EQ(rig.trainer->counts().learning_rate, 0.2);
+  EXPECT_NEAR(rig.trainer->counts().learning_rate, RateOfMany(rig.batches - 1), 1e-9);
 }
 
 // Leases are long: while one member works on the first data epoch, another has one of the next.
@@ -250,7 +255,38 @@ TEST(Trainer, TheLearningRateGoesOnUntilItIsToldAgain) {
   ASSERT_TRUE(rig.leases->Add(2, {{1, 0, 1}}).ok());
   steps.Await(1);
   rig.trainer->Pause();
-  EXPECT_DOUBLE_EQ(rig.trainer->counts().learning_rate, 0.02);
+  EXPECT_NEAR(rig.trainer->counts().learning_rate, 0.1 * RateOfMany(rig.batches), 1e-9);
+}
+
+// How far one step moves the weights of a rig with these options.
+double LengthOfOneStep(TrainingRig::Options options) {
+  Steps steps;
+  options.on_step = steps.Counter();
+  TrainingRig rig(options);
+  std::vector<float> before(rig.store->elements());
+  rig.store->Read(before);
+  rig.trainer->Start();
+  rig.trainer->Resume();
+  EXPECT_TRUE(rig.leases->Add(1, {{0, 0, 1}}).ok());
+  steps.Await(1);
+  rig.trainer->Pause();
+  std::vector<float> after(rig.store->elements());
+  rig.store->Read(after);
+  double squares = 0;
+  for (size_t i = 0; i < after.size(); ++i) squares += std::pow(after[i] - before[i], 2);
+  return std::sqrt(squares);
+}
+
+TEST(Trainer, AGradientThatIsTooLongIsShortened) {
+  auto options = Small();
+  const double free = LengthOfOneStep(options);
+  options.max_gradient_norm = 1e6;
+  EXPECT_EQ(LengthOfOneStep(options), free);
+  options.max_gradient_norm = 0.01;
+  // The first step of Nesterov is 1.9 gradients, and weights decay a little besides.
+  const double clipped = LengthOfOneStep(options);
+  EXPECT_NEAR(clipped, 0.05 * 1.9 * 0.01, 2e-4);
+  EXPECT_LT(clipped, free / 10);
 }
 
 TEST(Trainer, StopAnswersWhatIsPending) {

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "worker/backend/reference/reference_backend.h"
@@ -21,6 +22,7 @@ struct TrainingRig {
     uint64_t seed = 1;
     double learning_rate = 0.05;
     std::vector<double> milestones;
+    std::optional<double> max_gradient_norm;
     std::function<void()> on_step = [] {};
     std::function<void(absl::Status)> on_failure = [](absl::Status) {};
   };
@@ -53,6 +55,7 @@ struct TrainingRig {
             .seed = options.seed,
             .sgd = {.momentum = 0.9f, .weight_decay = 1e-4f},
             .schedule = {.learning_rate = options.learning_rate, .milestones = options.milestones},
+            .max_gradient_norm = options.max_gradient_norm,
             .on_step = options.on_step,
             .on_failure = options.on_failure},
         *model, *dataset, *store, *leases);
