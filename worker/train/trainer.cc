@@ -272,7 +272,8 @@ class Trainer::Loop {
     }
     options_.on_failure(absl::InternalError(fmt::format(
         "loss or gradient not finite in {} steps in a row, at learning rate {:.4g}; training has "
-        "diverged, a lower learningRate or a longer warm-up may help",
+        "diverged; a lower learningRate, maxGradientNorm, learningRateScaling Sqrt or a longer "
+        "warm-up may help",
         kMaxSkippedInARow, learning_rate)));
   }
 
