@@ -145,6 +145,9 @@ inline constexpr char kDegraded[] = "Degraded";
 inline constexpr char kRunning[] = "Running";
 inline constexpr char kInitialized[] = "Initialized";  // has had pods; stays
 
+// Reason of Running, Succeeded and an event: the loss is no better than that of guessing.
+inline constexpr char kNotLearning[] = "NotLearning";
+
 struct WorkersStatus {
   int32_t desired = 0;
   int32_t active = 0;  // pods neither finished nor being deleted

@@ -80,6 +80,7 @@ void PrintSummary(const Outcome& outcome, const std::string& log_folder) {
              outcome.stats.joined, outcome.stats.left, outcome.stats.lost,
              outcome.stats.exchanges.completed);
   if (!outcome.message.empty()) fmt::print("{}\n", outcome.message);
+  if (!outcome.warning.empty()) fmt::print("warning: {}\n", outcome.warning);
   if (!outcome.stats.final_checkpoint.empty()) {
     fmt::print("checkpoint {}\n", outcome.stats.final_checkpoint);
   }

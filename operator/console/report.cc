@@ -79,6 +79,7 @@ json ReportJson(const Outcome& outcome) {
           {"uid", outcome.uid},
           {"state", outcome.state},
           {"message", outcome.message},
+          {"warning", outcome.warning},
           {"seconds", outcome.seconds},
           {"training_seconds", outcome.training_seconds},
           {"data_epochs", stats.data_epochs},

@@ -25,6 +25,7 @@ struct Outcome {
   std::string state;            // Succeeded, Failed, Stopped
   std::string reason;           // of Failed: InvalidCheckpoint, ...; empty otherwise
   std::string message;          // why it failed; empty otherwise
+  std::string warning;          // what is doubtful though it has succeeded; empty for nothing
   double seconds = 0;           // since the job was submitted
   double training_seconds = 0;  // from the first member to the end of the samples
   std::vector<EventRecord> events;

@@ -18,6 +18,8 @@ bool IsBadInput(std::string_view reason) {
   return reason == "InvalidDataset" || reason == "InvalidModel" || reason == "InvalidCheckpoint";
 }
 
+bool IsDoubtful(const api::Condition& condition) { return condition.reason == api::kNotLearning; }
+
 }  // namespace
 
 RunSession::RunSession(api::TrainingJob job, std::vector<ScriptedEvent> script, Verbs verbs,
@@ -38,6 +40,7 @@ void RunSession::Turn(Time now, topology::JobStats stats, api::TrainingJobStatus
   if (!first_member_ && stats_.joined > 0) first_member_ = now;
   if (first_member_ && !training_end_ && stats_.stage > Stage::kTraining) training_end_ = now;
   TellChanges(now);
+  TellDoubt(now);
   FireDue(now);
 }
 
@@ -187,6 +190,13 @@ void RunSession::TellChanges(Time now) {
   }
 }
 
+void RunSession::TellDoubt(Time now) {
+  const api::Condition* running = FindTrue(api::kRunning);
+  const bool doubtful = running != nullptr && IsDoubtful(*running);
+  if (doubtful && !doubt_told_) Say(now, "warning: " + running->message);
+  doubt_told_ = doubtful;
+}
+
 std::string RunSession::Stamped(Time now, const std::string& text) const {
   return fmt::format("{:6.1f}s  {}", Elapsed(now), text);
 }
@@ -271,6 +281,8 @@ Outcome RunSession::MakeOutcome(Time now) const {
     outcome.reason = failed->reason;
     outcome.message = failed->message;
   }
+  const api::Condition* succeeded = FindTrue(api::kSucceeded);
+  if (succeeded != nullptr && IsDoubtful(*succeeded)) outcome.warning = succeeded->message;
   if (first_member_)
     outcome.training_seconds = ToSeconds(training_end_.value_or(now) - *first_member_);
   outcome.events = records_;

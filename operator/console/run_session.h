@@ -73,6 +73,7 @@ class RunSession {
   std::vector<std::string> PickVictims(const Action& action);
   void Notice(const topology::RosterChange& change);
   void TellChanges(Time now);
+  void TellDoubt(Time now);
   double Elapsed(Time now) const { return ToSeconds(now - started_); }
   std::string State() const;
   const api::Condition* FindTrue(const char* type) const;
@@ -91,6 +92,7 @@ class RunSession {
   std::vector<Fired> awaiting_;       // fired, not yet noticed
   int64_t changes_told_ = 0;
   size_t evaluations_told_ = 0;
+  bool doubt_told_ = false;
   topology::Stage stage_told_ = topology::Stage::kWaiting;
   std::optional<Time> first_member_;
   std::optional<Time> training_end_;

@@ -111,19 +111,23 @@ void Accounts::Fill(JobStats& stats) const {
   stats.lost = lost_;
   stats.exchanges = forgotten_;
   stats.changes.assign(changes_.begin(), changes_.end());
-  double loss = 0;
-  int64_t losses = 0;
   for (const auto& [id, account] : accounts_) {
     stats.members.push_back(account.stats);
     Add(account.exchanges, stats.exchanges);
-    if (account.stats.alive && std::isfinite(account.stats.loss)) {
-      loss += account.stats.loss;
-      ++losses;
-    }
   }
-  stats.loss =
-      losses > 0 ? loss / static_cast<double>(losses) : std::numeric_limits<double>::quiet_NaN();
+  stats.loss = Loss();
   stats.consensus_distance = ConsensusDistance();
+}
+
+double Accounts::Loss() const {
+  double loss = 0;
+  int64_t losses = 0;
+  for (const auto& [id, account] : accounts_) {
+    if (!account.stats.alive || !std::isfinite(account.stats.loss)) continue;
+    loss += account.stats.loss;
+    ++losses;
+  }
+  return losses > 0 ? loss / static_cast<double>(losses) : std::numeric_limits<double>::quiet_NaN();
 }
 
 std::optional<double> Accounts::ConsensusDistance() const {

@@ -22,6 +22,8 @@ class Accounts {
 
   // Members, counts, exchanges, loss and changes. Sides are the graph's to say.
   void Fill(JobStats& stats) const;
+  // Mean over the members alive, of those that have taken a step; NaN for none.
+  double Loss() const;
   // As in Fill, at no cost.
   int64_t exchanges_completed() const { return exchanges_completed_; }
   // Estimate of sqrt(mean ||x_i - mean x||^2) over the members alive, from the distances that they

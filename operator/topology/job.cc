@@ -452,6 +452,9 @@ void Job::Tick(Time now) {
     rates_noted_ = now;
     if (desk_) samples_rate_.Note(now, desk_->ledger().samples_done());
     exchanges_rate_.Note(now, accounts_.exchanges_completed());
+    if (desk_) {
+      loss_watch_.Note(accounts_.Loss(), config_.guessing_loss, desk_->ledger().samples_done());
+    }
   }
   if (!progress_told_ || now - *progress_told_ >= kProgressInterval) BroadcastProgress(now);
 }
@@ -498,6 +501,7 @@ Snapshot Job::Observe() const {
     snapshot.leases_out = ledger.leases_out() > 0;
   }
   snapshot.samples_per_second = samples_rate_.PerSecond();
+  snapshot.guessing_since = loss_watch_.guessing_since();
   return snapshot;
 }
 

@@ -20,6 +20,7 @@
 #include "operator/topology/job_record.h"
 #include "operator/topology/job_stats.h"
 #include "operator/topology/lease_desk.h"
+#include "operator/topology/loss_watch.h"
 #include "operator/topology/rate_window.h"
 #include "operator/topology/sink.h"
 #include "operator/topology/snapshot.h"
@@ -202,6 +203,7 @@ class Job {
   std::optional<Evaluation> result_;
   RateWindow samples_rate_;
   RateWindow exchanges_rate_;
+  LossWatch loss_watch_;
   std::optional<Time> rates_noted_;
   std::optional<Time> progress_told_;  // also with each change of the roster
   int64_t news_data_epochs_ = 0;

@@ -15,9 +15,10 @@ struct JobKey {
 
 struct JobConfig {
   std::string uid;
-  std::string spec_json;    // with all defaults, for Assign
-  int64_t batch_size = 0;   // of one member
-  int64_t data_epochs = 0;  // of the whole job
+  std::string spec_json;     // with all defaults, for Assign
+  int64_t batch_size = 0;    // of one member
+  int64_t data_epochs = 0;   // of the whole job
+  double guessing_loss = 0;  // from which on members have learned nothing; 0 where that is unknown
 };
 
 }  // namespace grapevine::topology

@@ -66,6 +66,7 @@ struct Snapshot {
   bool samples_used_up = false;
   bool used_up_recorded = false;  // a record that says so was written
   double samples_per_second = 0;
+  std::optional<int64_t> guessing_since;  // see LossWatch
   double fraction = 0;
   double data_epochs = 0;
 

@@ -6,6 +6,7 @@
 
 #include "fmt/format.h"
 #include "operator/api/labels.h"
+#include "operator/training_job/learning.h"
 
 namespace grapevine::training_job {
 namespace {
@@ -45,8 +46,12 @@ void FillConditions(const Observed& observed, const Standing& standing, Decision
                            api::IsTrue(observed.job.status.conditions, api::kInitialized);
   const std::string count = fmt::format("{} members, {} needed", members, wanted);
   const bool succeeded = over && standing.ending->succeeded;
-  const std::string reason = over ? standing.ending->reason : "NotOver";
-  const std::string message = over ? standing.ending->message : "";
+  const std::optional<std::string> doubt = JudgeLearning(observed);
+  const std::string doubtful = doubt ? "; " + *doubt : "";
+  const std::string reason = !over                ? "NotOver"
+                             : succeeded && doubt ? api::kNotLearning
+                                                  : standing.ending->reason;
+  const std::string message = over ? standing.ending->message + doubtful : "";
   // In this order: whoever lists jobs shows the first one that holds.
   Conditions conditions(observed, decision);
   conditions.Set(api::kFailed, over && !succeeded, reason, succeeded ? "" : message);
@@ -62,12 +67,20 @@ void FillConditions(const Observed& observed, const Standing& standing, Decision
   const bool running = !over && !standing.suspended && members > 0 &&
                        (enough || observed.hub.finish_since.has_value());
   conditions.Set(api::kRunning, running,
-                 running              ? "Training"
+                 running && doubt     ? api::kNotLearning
+                 : running            ? "Training"
                  : over               ? "Ended"
                  : standing.suspended ? "Suspended"
                                       : "TooFewMembers",
-                 over ? "" : count);
+                 over      ? ""
+                 : running ? count + doubtful
+                           : count);
   conditions.Set(api::kInitialized, initialized, initialized ? "PodsMade" : "Waiting", "");
+  const api::Condition* was = api::FindCondition(observed.job.status.conditions, api::kRunning);
+  const bool told = was != nullptr && was->reason == api::kNotLearning;
+  if (doubt && (running || over) && !told) {
+    decision.events.push_back({true, api::kNotLearning, *doubt});
+  }
 }
 
 // What no decimal string can say stays unsaid.

@@ -12,6 +12,7 @@
 #include "operator/training_job/apply.h"
 #include "operator/training_job/graph_record.h"
 #include "operator/training_job/job_status.h"
+#include "operator/training_job/learning.h"
 #include "operator/training_job/worker_pod.h"
 
 namespace grapevine::training_job {
@@ -240,7 +241,8 @@ absl::StatusOr<Observed> TrainingJobReconciler::Observe(const controller::Reques
   const topology::JobConfig config{.uid = observed.job.metadata.uid,
                                    .spec_json = api::ToJson(observed.job.spec).dump(),
                                    .batch_size = observed.job.spec.training.batch_size,
-                                   .data_epochs = observed.job.spec.training.epochs};
+                                   .data_epochs = observed.job.spec.training.epochs,
+                                   .guessing_loss = GuessingLoss(observed.job.spec.training)};
   topology::JobRecord before;
   if (!parts_.hub->Knows(KeyOf(request), config.uid)) {
     auto record = TakeOver(request, observed, own);

@@ -38,6 +38,13 @@ TEST(Report, HoldsWhatWasAskedFor) {
   EXPECT_EQ(report["per_member"][0]["steps"], 100);
 }
 
+TEST(Report, SaysWhatIsDoubtful) {
+  Outcome outcome = Example();
+  EXPECT_EQ(ReportJson(outcome)["warning"], "");
+  outcome.warning = "the loss is high";
+  EXPECT_EQ(ReportJson(outcome)["warning"], "the loss is high");
+}
+
 TEST(Report, ARateIsOfWhatThisRunTrained) {
   Outcome outcome = Example();
   outcome.stats.samples_before = 1500;

@@ -167,6 +167,33 @@ TEST_F(RunSessionTest, AnEventThatNeverFiredMakesASucceededJobExitWithOne) {
   EXPECT_FALSE(session.MakeOutcome(kStart + 1s).events.at(0).at.has_value());
 }
 
+TEST_F(RunSessionTest, TellsOfAJobThatDoesNotLearn) {
+  RunSession session = Session("");
+  const auto news = [&session] {
+    int warnings = 0;
+    for (const std::string& line : session.TakeNews()) {
+      warnings += line.find("warning: the loss is high") != std::string::npos;
+    }
+    return warnings;
+  };
+  api::TrainingJobStatus doubtful = With(api::kRunning, api::kNotLearning);
+  doubtful.conditions[0].message = "the loss is high";
+  session.Turn(kStart, Training(4, 0.5), With(api::kRunning));
+  EXPECT_EQ(news(), 0);
+  session.Turn(kStart, Training(4, 0.5), doubtful);
+  session.Turn(kStart, Training(4, 0.6), doubtful);
+  EXPECT_EQ(news(), 1);
+  session.Turn(kStart, Training(4, 0.7), With(api::kRunning));
+  session.Turn(kStart, Training(4, 0.8), doubtful);
+  EXPECT_EQ(news(), 1) << "after it had learned again";
+
+  session.Turn(kStart, Training(4, 1), With(api::kSucceeded));
+  EXPECT_EQ(session.MakeOutcome(kStart).warning, "");
+  doubtful.conditions[0].type = api::kSucceeded;
+  session.Turn(kStart, Training(4, 1), doubtful);
+  EXPECT_EQ(session.MakeOutcome(kStart).warning, "the loss is high");
+}
+
 TEST_F(RunSessionTest, ExitStatusFollowsTheJob) {
   RunSession session = Session("");
   session.Turn(kStart, Training(4, 1), With(api::kSucceeded));

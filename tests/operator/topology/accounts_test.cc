@@ -50,6 +50,23 @@ TEST(Accounts, LatestReportReplacesTheOneBefore) {
   EXPECT_EQ(accounts.exchanges_completed(), 9);
 }
 
+TEST(Accounts, TheLossIsTheMeanOverWhoeverIsThereAndHasOne) {
+  Accounts accounts;
+  EXPECT_TRUE(std::isnan(accounts.Loss()));
+  for (MemberId id = 1; id <= 4; ++id) accounts.Admit(id, "pod", 0);
+  EXPECT_TRUE(std::isnan(accounts.Loss()));
+  v1::Report report;
+  for (const auto& [id, loss] : {std::pair{1, 1.0}, {2, 3.0}, {3, 100.0}}) {
+    report.set_loss(loss);
+    accounts.Report(id, report);
+  }
+  report.set_loss(std::numeric_limits<double>::quiet_NaN());
+  accounts.Report(4, report);
+  accounts.Leave(3, /*lost=*/true);
+  EXPECT_EQ(accounts.Loss(), 2);
+  EXPECT_EQ(StatsOf(accounts).loss, 2);
+}
+
 TEST(Accounts, KeepsWhatADepartedMemberDid) {
   Accounts accounts;
   accounts.Admit(1, "a", 0);

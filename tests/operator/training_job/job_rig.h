@@ -10,6 +10,7 @@
 #include "operator/graph/invariants.h"
 #include "operator/topology/hub.h"
 #include "operator/training_job/decide.h"
+#include "operator/training_job/learning.h"
 #include "operator/training_job/worker_pod.h"
 
 namespace grapevine::training_job {
@@ -54,6 +55,7 @@ class FakeWorker final : public topology::Sink {
   bool stopped = false;
   bool refused = false;
   uint64_t layout_hash = 7;
+  double loss = 0.1;
   double rate = 640;  // samples per second: two batches each 100 ms
   proto::View view;
   std::vector<proto::Start> starts;
@@ -100,7 +102,8 @@ class JobRig {
     hub.EnsureJob(key(), {.uid = job.metadata.uid,
                           .spec_json = "{}",
                           .batch_size = job.spec.training.batch_size,
-                          .data_epochs = job.spec.training.epochs});
+                          .data_epochs = job.spec.training.epochs,
+                          .guessing_loss = GuessingLoss(job.spec.training)});
     Observed observed{.job = job, .hub = hub.Observe(key()), .now = clock.Now(), .wall = wall};
     for (auto& [name, pod] : pods) observed.pods.push_back(pod);
     return observed;
@@ -194,6 +197,7 @@ class JobRig {
     auto& report = *message.mutable_report();
     report.set_steps(worker.batches_trained);
     report.set_samples(worker.batches_trained * 32);
+    report.set_loss(worker.loss);
     report.set_samples_per_second(worker.rate);
     report.set_settled(worker.finishing && worker.settles);
     report.set_view_epoch(worker.view.epoch());

@@ -57,6 +57,24 @@ TEST(Scenario, ItsChangesOfTheGraphAndItsExchangesAreCounted) {
               stats.exchanges_per_second / 2);
 }
 
+TEST(Scenario, AJobThatDoesNotLearnIsToldOfUntilItDoes) {
+  JobRig rig(1, /*epochs=*/40);
+  rig.workers.at(0)->loss = 3;
+  const auto told = [&rig] { return std::ranges::count(rig.events, "NotLearning"); };
+  const auto reason = [&rig] {
+    return api::FindCondition(rig.job.status.conditions, api::kRunning)->reason;
+  };
+  ASSERT_TRUE(rig.RunUntil(15s, [&] { return told() > 0; }));
+  EXPECT_EQ(reason(), "NotLearning");
+  EXPECT_GE(rig.Stats().samples, kPatienceSteps * 32);
+  rig.workers.at(0)->loss = 1;
+  rig.Run(5s);
+  EXPECT_EQ(reason(), "Training");
+  ASSERT_TRUE(rig.RunUntil(20s, [&] { return Over(rig); }));
+  EXPECT_EQ(told(), 1);
+  EXPECT_EQ(api::FindCondition(rig.job.status.conditions, api::kSucceeded)->reason, "Completed");
+}
+
 TEST(Scenario, RatesAreKnownHoweverOftenTheRosterChanges) {
   JobRig rig(3, 100);
   rig.RunUntil(5s, [&] { return rig.Members().size() == 3; });
