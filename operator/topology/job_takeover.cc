@@ -90,7 +90,7 @@ JobRecord Job::Record() {
                    .last_epoch = std::max(epoch_, first_epoch_ - 1),
                    .last_member = next_member_ - 1,
                    .graph = *graph_};
-  recorded_.emplace();
+  recorded_ = Recorded{.used_up = false, .last_reports = {}};
   for (const auto& [id, registrant] : registrants_) {
     recorded_->last_reports[id] = registrant.last_report;
     if (graph_->Contains(id)) {
