@@ -18,9 +18,10 @@
 namespace grapevine::training_job {
 namespace {
 
-constexpr Duration kRefresh = 2s;       // of the status, while members train
-constexpr Duration kReturning = 100ms;  // between looks at who has come back to a new leader
-constexpr Duration kStopGrace = 10s;    // from Stop to deletion, at the end
+constexpr Duration kRefresh = 2s;        // of the status, while members train
+constexpr Duration kReturning = 100ms;   // between looks at who has come back to a new leader
+constexpr Duration kStopGrace = 10s;     // from Stop to deletion, at the end
+constexpr Duration kEndWritten = 100ms;  // until the cache shows the end as it was written
 
 void LookAgain(Decision& decision, std::optional<Duration> after) {
   if (!after) return;
@@ -194,13 +195,10 @@ Decision CleanUp(const Observed& observed) {
   }
   const auto completed = api::ParseWallTime(observed.job.status.completion_time);
   const Duration since = completed ? Duration(observed.wall - *completed) : Duration(kStopGrace);
-  std::set<std::string_view> connected;
-  for (const topology::RegistrantView& view : observed.hub.registrants) {
-    if (view.connected) connected.insert(view.rules.pod);
-  }
   for (const WorkerPod& pod : observed.pods) {
     if (!pod.active()) continue;
-    if (since >= kStopGrace || !connected.contains(pod.name)) {
+    // One that was told, and whose stream has ended since, is on its way out: its logs are to stay.
+    if (since >= kStopGrace || pod.state == WorkerPod::State::kPending) {
       decision.remove.push_back({pod.name, pod.uid, "the job is over"});
     } else {
       LookAgain(decision, kStopGrace - since);
@@ -218,9 +216,10 @@ void DecideEnd(const Standing& standing, Decision& decision) {
   // The views of the last moment matter to nobody; what matters is that no second decision follows.
   decision.directives = {};
   decision.directives.grant_leases = false;
-  decision.directives.stop = standing.ending->message;
   decision.reason = fmt::format("{}: {}", standing.ending->reason, standing.ending->message);
-  LookAgain(decision, kStopGrace);
+  // Nobody is told to stop before the end is written: whoever takes over in between would find
+  // pods that have ended and a job that has not, and begin again.
+  LookAgain(decision, kEndWritten);
 }
 
 }  // namespace
