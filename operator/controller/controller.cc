@@ -10,6 +10,11 @@
 namespace grapevine::controller {
 namespace {
 
+// Without payloads, which are bytes.
+std::string Words(const absl::Status& status) {
+  return status.ToString(absl::StatusToStringMode::kWithNoExtraData);
+}
+
 bool IsTerminal(const absl::Status& status) {
   return status.code() == absl::StatusCode::kInvalidArgument ||
          status.code() == absl::StatusCode::kFailedPrecondition;
@@ -69,7 +74,7 @@ void Controller::Settle(const Request& request, const absl::StatusOr<Result>& re
   }
   if (IsTerminal(result.status())) {
     LogError("{}: {}/{}: {}", options_.name, request.name_space, request.name,
-             result.status().ToString());
+             Words(result.status()));
     queue_.Forget(request);
     probe_->OnReconciled(request, Probe::Outcome::kTerminalError, took);
     return;
@@ -77,7 +82,7 @@ void Controller::Settle(const Request& request, const absl::StatusOr<Result>& re
   // A conflict only says that the cache was behind, which is nobody's trouble.
   const bool conflict = result.status().code() == absl::StatusCode::kAborted;
   LogAt(conflict ? LogLevel::kDebug : LogLevel::kWarn, "{}: {}/{}: {}; tries again", options_.name,
-        request.name_space, request.name, result.status().ToString());
+        request.name_space, request.name, Words(result.status()));
   queue_.AddRateLimited(request);
   probe_->OnRetried();
   probe_->OnReconciled(request, Probe::Outcome::kError, took);
