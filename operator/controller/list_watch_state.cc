@@ -30,8 +30,7 @@ ListWatchState::Next ListWatchState::NextStep(Time now) const {
 }
 
 std::string ListWatchState::list_version() const {
-  if (must_be_newest_) return "";
-  return resource_version_.empty() ? "0" : resource_version_;
+  return must_be_newest_ ? "" : resource_version_;
 }
 
 void ListWatchState::OnListed(std::string resource_version) {

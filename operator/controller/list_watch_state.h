@@ -12,9 +12,11 @@ namespace grapevine::controller {
 
 // What to do next to keep a copy of a resource: list, watch from where the copy is, or wait. Pure:
 // it is told what happened and when. The rules are client-go's:
-//   - the first list may be old ("0"), later ones must be as new as what was seen, so that the copy
-//     never goes back in time; after 410 Gone or an answer that the version is too large, the next
-//     list asks for the newest there is, at once;
+//   - the first list asks for the newest there is, where client-go takes what the server has at
+//     hand: an earlier process may have acted on newer state, and what this one did by older state
+//     would undo that. Later ones must be as new as what was seen, so that the copy never goes back
+//     in time; after 410 Gone or an answer that the version is too large, the next list asks for
+//     the newest there is, at once;
 //   - the watch starts from the version of the list, and moves on with each event that was applied;
 //   - a watch that ends in order is opened again from there, without another list;
 //   - 410 Gone: list again at once. 429 and 5xx: back off, then watch again. Other errors: back
@@ -55,8 +57,8 @@ class ListWatchState {
 
   std::mt19937_64 rng_;
   bool must_list_ = true;
-  bool must_be_newest_ = false;  // the list
-  bool fresh_list_ = false;      // no event since the last list
+  bool must_be_newest_ = true;  // the list
+  bool fresh_list_ = false;     // no event since the last list
   std::string resource_version_;
   int failures_ = 0;
   Time last_failure_{};
