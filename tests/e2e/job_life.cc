@@ -21,7 +21,7 @@ using training_job::kTrainingJobs;
 
 constexpr char kJob[] = "digits";
 constexpr Duration kPatience = 20s;
-constexpr Duration kTurn = 10ms;
+constexpr Duration kTurn = 25ms;
 
 bool IsTrue(const json& job, const char* condition) {
   for (const json& each : job.value("/status/conditions"_json_pointer, json::array())) {
@@ -139,6 +139,7 @@ JobLife::JobLife(const kube::Access& admin, const kube::Material& token, const s
 }
 
 JobLife::~JobLife() {
+  at_leisure_.clear();
   KillOperator();
   workers_.clear();
   watch_.reset();

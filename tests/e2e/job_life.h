@@ -86,6 +86,8 @@ class JobLife {
   // Kills it once its `n`-th write from now on, from 1, is done and before it learns of that, and
   // starts another at once. Through the proxy's script for calls.
   void KillAfterWrite(int n);
+  // On a thread that ends with the life, at the latest.
+  void AtLeisure(std::function<void()> work) { at_leisure_.emplace_back(std::move(work)); }
   // How many of them there were.
   int operators() const { return life_; }
   int writes() const { return writes_; }  // since KillAfterWrite
@@ -147,6 +149,7 @@ class JobLife {
   std::map<std::string, std::unique_ptr<StreamedWorker>> workers_;  // by uid of the pod
   std::set<std::string> ended_;                                     // uids
   std::vector<ViewSeen> views_;                                     // of workers that are no more
+  std::vector<std::jthread> at_leisure_;
 };
 
 }  // namespace grapevine::e2e
