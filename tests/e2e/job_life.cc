@@ -250,7 +250,6 @@ void JobLife::LookAfterWorkers() {
   for (auto it = workers_.begin(); it != workers_.end();) {
     const auto next = std::next(it);
     if (!uids.contains(it->first) || ended_.contains(it->first)) {
-      std::ranges::copy(it->second->views(), std::back_inserter(views_));
       workers_.erase(it);
     }
     it = next;
@@ -270,6 +269,7 @@ bool JobLife::WaitUntil(const char* what, const std::function<bool(const json& j
       }
     }
     LookAfterWorkers();
+    LookAtGraph();
     const json job = Job();
     if (done(job)) return true;
     if (clock_.Now() > deadline) {
@@ -326,22 +326,22 @@ std::string JobLife::EndState() {
   return text;
 }
 
+void JobLife::LookAtGraph() {
+  const auto graph = direct_->Get(training_job::kCommunicationGraphs, name_space_, kJob);
+  if (!graph.ok()) return;
+  const json status = graph->value("status", json::object());
+  const uint64_t epoch = status.value("epoch", uint64_t{0});
+  const std::string edges = status.value("edges", json::array()).dump();
+  const auto [known, is_new] = graphs_.emplace(epoch, edges);
+  if (known->second != edges) violations_.push_back(fmt::format("epoch {} came again", epoch));
+  if (is_new && epoch < graphs_.rbegin()->first) {
+    violations_.push_back(fmt::format("epoch {} came late", epoch));
+  }
+}
+
 std::vector<std::string> JobLife::Violations() const {
   std::vector<std::string> violations = record_.violations();
-  std::vector<ViewSeen> views = views_;
-  for (const auto& [uid, worker] : workers_) {
-    std::ranges::copy(worker->views(), std::back_inserter(views));
-  }
-  std::map<int, uint64_t> last;  // epoch of each operator
-  for (const ViewSeen& view : views) last[view.life] = std::max(last[view.life], view.epoch);
-  for (const ViewSeen& view : views) {
-    for (const auto& [life, epoch] : last) {
-      if (life < view.life && view.epoch <= epoch) {
-        violations.push_back(fmt::format("epoch {} of operator {} came again, from operator {}",
-                                         view.epoch, life, view.life));
-      }
-    }
-  }
+  std::ranges::copy(violations_, std::back_inserter(violations));
   return violations;
 }
 

@@ -108,7 +108,7 @@ class JobLife {
 
   // Members, edges and epoch are left out: these may differ with what happened.
   std::string EndState();
-  // Of the pods, of epochs and of member ids.
+  // Of the pods and of epochs.
   std::vector<std::string> Violations() const;
   std::vector<std::string> deleted() const { return record_.deleted(); }
 
@@ -127,6 +127,7 @@ class JobLife {
   // Looks after the operator, if it was killed, and after the pods' workers, until `done`.
   bool WaitUntil(const char* what, const std::function<bool(const nlohmann::json& job)>& done);
   void LookAfterWorkers();
+  void LookAtGraph();
   HubPlace Place() const;
 
   RealClock clock_;
@@ -148,7 +149,8 @@ class JobLife {
 
   std::map<std::string, std::unique_ptr<StreamedWorker>> workers_;  // by uid of the pod
   std::set<std::string> ended_;                                     // uids
-  std::vector<ViewSeen> views_;                                     // of workers that are no more
+  std::map<uint64_t, std::string> graphs_;                          // edges, by epoch
+  std::vector<std::string> violations_;
   std::vector<std::jthread> at_leisure_;
 };
 

@@ -37,11 +37,6 @@ bool StreamedWorker::stopped() const {
   return worker_.stopped();
 }
 
-std::vector<ViewSeen> StreamedWorker::views() const {
-  MutexLock lock(mutex_);
-  return views_;
-}
-
 void StreamedWorker::Run(const std::stop_token& stop) {
   while (!stop.stop_requested() && !stopped()) {
     if (const HubPlace place = place_(); !place.address.empty()) Session(place, stop);
@@ -65,9 +60,6 @@ void StreamedWorker::Session(const HubPlace& place, const std::stop_token& stop)
     while (stream->Read(&message)) {
       MutexLock lock(mutex_);
       for (const WorkerMessage& answer : worker_.OnMessage(message)) stream->Write(answer);
-      if (message.has_view()) {
-        views_.push_back({worker_.member(), message.view().epoch(), place.life});
-      }
     }
     broken = true;
   });

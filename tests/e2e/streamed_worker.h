@@ -18,13 +18,6 @@ struct HubPlace {
   int life = 0;
 };
 
-// A view that a worker was given.
-struct ViewSeen {
-  uint64_t member = 0;
-  uint64_t epoch = 0;
-  int life = 0;  // of the operator that it came from
-};
-
 // An imitated worker on a gRPC stream to the hub, which it opens again for as long as it lives.
 // Thread-safe.
 class StreamedWorker {
@@ -37,7 +30,6 @@ class StreamedWorker {
 
   // It was told to end.
   bool stopped() const;
-  std::vector<ViewSeen> views() const;
 
  private:
   void Run(const std::stop_token& stop);
@@ -47,7 +39,6 @@ class StreamedWorker {
   const std::function<bool()> may_train_;
   mutable Mutex mutex_;
   simulation::ImitatedWorker worker_ ABSL_GUARDED_BY(mutex_);
-  std::vector<ViewSeen> views_ ABSL_GUARDED_BY(mutex_);
   std::jthread thread_;
 };
 

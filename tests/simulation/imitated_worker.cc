@@ -22,11 +22,24 @@ WorkerMessage ImitatedWorker::Register() const {
   registration.set_holds_state(holds_state_);
   *registration.mutable_view() = view_;
   for (const auto& [id, held] : leases_) {
-    auto& lease = *registration.add_leases();
-    lease.set_lease(id);
-    lease.set_batches_done(held.done);
+    if (held.batches == 0) continue;
+    auto& claim = *registration.add_leases();
+    claim.set_lease(id);
+    for (const auto& range : held.ranges) {
+      if (range.first_batch() < range.end_batch()) *claim.add_ranges() = range;
+    }
+    claim.set_batches_done(held.done);
+    claim.set_finished(held.done >= held.batches);
   }
+  if (member_ != 0) *registration.mutable_built() = Built();
   return message;
+}
+
+topology::v1::Built ImitatedWorker::Built() {
+  topology::v1::Built built;
+  built.set_layout_hash(7);
+  built.set_samples(kSamples);
+  return built;
 }
 
 void ImitatedWorker::OnAssign(const topology::v1::Assign& assign) {
@@ -39,12 +52,27 @@ void ImitatedWorker::OnAssign(const topology::v1::Assign& assign) {
 void ImitatedWorker::OnLease(const topology::v1::Lease& lease) {
   Held& held = leases_[lease.lease()];
   if (held.batches > 0) return;  // sent again
-  for (const auto& range : lease.ranges()) held.batches += range.end_batch() - range.first_batch();
+  for (const auto& range : lease.ranges()) {
+    held.ranges.push_back(range);
+    held.batches += range.end_batch() - range.first_batch();
+  }
+}
+
+void ImitatedWorker::Forget(uint64_t report) {
+  std::erase_if(leases_, [&](const auto& each) {
+    return each.second.finished_in != 0 && each.second.finished_in <= report;
+  });
 }
 
 LeaseReturn ImitatedWorker::HandBack(uint64_t lease) {
   Held& held = leases_[lease];
   held.batches = held.done;
+  int64_t left = held.done;
+  for (auto& range : held.ranges) {
+    const int64_t kept = std::min(left, range.end_batch() - range.first_batch());
+    range.set_end_batch(range.first_batch() + kept);
+    left -= kept;
+  }
   LeaseReturn answer;
   answer.set_lease(lease);
   answer.set_first_unused(held.done);
@@ -58,15 +86,17 @@ std::vector<WorkerMessage> ImitatedWorker::OnMessage(const HubMessage& message) 
     case HubMessage::kAssign:
       if (message.assign().member() == member_) return {};  // taken back as it is
       OnAssign(message.assign());
-      answer.mutable_built()->set_layout_hash(7);
-      answer.mutable_built()->set_samples(kSamples);
+      *answer.mutable_built() = Built();
       break;
+    case HubMessage::kProgress:
+      Forget(message.progress().recorded_report());
+      return {};
     case HubMessage::kStart:
       holds_state_ = holds_state_ && message.start().from() == Start::FROM_HELD;
       answer.mutable_ready()->set_from(message.start().from());
       break;
     case HubMessage::kView:
-      view_ = message.view();
+      if (message.view().epoch() > view_.epoch()) view_ = message.view();
       admitted_ = holds_state_ = true;
       return {};
     case HubMessage::kLease:
@@ -126,12 +156,13 @@ std::optional<WorkerMessage> ImitatedWorker::Report() {
   report.set_samples_per_second(640);
   report.set_settled(finishing_);
   report.set_view_epoch(view_.epoch());
-  for (const auto& [id, held] : leases_) {
+  report.set_number(++reports_);
+  for (auto& [id, held] : leases_) {
     auto& lease = *report.add_leases();
     lease.set_lease(id);
     lease.set_batches_done(held.done);
+    if (held.done >= held.batches && held.finished_in == 0) held.finished_in = reports_;
   }
-  std::erase_if(leases_, [](const auto& each) { return each.second.done >= each.second.batches; });
   return message;
 }
 

@@ -48,13 +48,18 @@ class ImitatedWorker {
 
  private:
   struct Held {
+    std::vector<topology::v1::BatchRange> ranges;
     int64_t batches = 0;
     int64_t done = 0;
+    uint64_t finished_in = 0;  // the number of the report that said so first
   };
 
+  static topology::v1::Built Built();
   void OnAssign(const topology::v1::Assign& assign);
   void OnLease(const topology::v1::Lease& lease);
   topology::v1::LeaseReturn HandBack(uint64_t lease);
+  // Finished leases that the report of this number told of: they are on record.
+  void Forget(uint64_t report);
 
   const Pod pod_;
   uint64_t member_ = 0;
@@ -67,6 +72,7 @@ class ImitatedWorker {
   topology::v1::View view_;
   std::map<uint64_t, Held> leases_;
   int64_t batches_done_ = 0;
+  uint64_t reports_ = 0;
   std::vector<std::string> written_;
 };
 

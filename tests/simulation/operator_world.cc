@@ -369,11 +369,7 @@ void OperatorWorld::OnHeard(const Worker& worker, const topology::HubMessage& me
       Fail(fmt::format("id {} of {} was given to {}", known->first, known->second, uid));
     }
   }
-  if (!message.has_view()) return;
-  last_epoch_ = std::max(last_epoch_, message.view().epoch());
-  if (message.view().epoch() <= earlier_epoch_) {
-    Fail(fmt::format("epoch {} came again, there was {}", message.view().epoch(), earlier_epoch_));
-  }
+  if (message.has_view()) last_epoch_ = std::max(last_epoch_, message.view().epoch());
 }
 
 void OperatorWorld::StepWorker(Worker& worker) {
@@ -409,7 +405,6 @@ void OperatorWorld::StepWorker(Worker& worker) {
 void OperatorWorld::StartOperator() {
   if (api_.failing()) return;
   api_.Revive();
-  earlier_epoch_ = last_epoch_;
   ++life_;
   operator_ = std::make_unique<Operator>(*this);
   for (auto& cache : operator_->caches) {
@@ -443,7 +438,15 @@ void OperatorWorld::Reconcile() {
     heard_replicas_ = Number(*job, "/spec/workers/replicas");
     heard_suspended_ = job->value("/spec/suspend"_json_pointer, false);
   }
+  const topology::Snapshot before = operator_->hub.Observe({kSpace, kJob});
   const auto result = operator_->reconciler.Reconcile(kKey);
+  const topology::Snapshot after = operator_->hub.Observe({kSpace, kJob});
+  if (before.known && after.known && after.graph != before.graph) {
+    if (after.epoch <= last_epoch_) {
+      Fail(fmt::format("epoch {} came again, there was {}", after.epoch, last_epoch_));
+    }
+    last_epoch_ = after.epoch;
+  }
   if (!result.ok()) return operator_->queue.AddRateLimited(kKey);
   operator_->queue.Forget(kKey);
   if (result->requeue_after) operator_->queue.AddAfter(kKey, *result->requeue_after);

@@ -29,8 +29,8 @@ namespace grapevine::simulation {
 // seen late and several as one. One seed gives one run.
 //
 // What must hold is checked as it happens: never two active pods for a slot, no pod made beyond
-// what was asked for, none deleted that nobody asked to be deleted, no epoch and no member id given
-// twice, failures counted for good. The first violation is kept.
+// what was asked for, none deleted that nobody asked to be deleted, no epoch given to two
+// graphs and no id to two workers, failures counted for good. The first violation is kept.
 //
 // Thread-compatible.
 class OperatorWorld {
@@ -147,8 +147,7 @@ class OperatorWorld {
   int heard_replicas_ = 0;  // as the operator had them for its last decision
   bool heard_suspended_ = false;
   int may_delete_ = 0;                   // pods that scaling in asked to go and that did not yet
-  uint64_t last_epoch_ = 0;              // that anyone was told
-  uint64_t earlier_epoch_ = 0;           // the same, by operators before this one
+  uint64_t last_epoch_ = 0;              // that was published, or that anyone was told
   std::map<uint64_t, std::string> ids_;  // of members, the pod's UID
   int restarts_ = 0;
   std::string violation_;
