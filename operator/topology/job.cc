@@ -182,6 +182,11 @@ absl::Status Job::Resume(Registrant& member, const v1::Register& registration, T
 // What it was asked for may have been lost with its old stream; by the request's id it knows what
 // it has done already.
 void Job::SendPending(Registrant& member) {
+  if (state_.stopped) {  // by a hub that it had not found yet
+    HubMessage message;
+    message.mutable_stop()->set_reason("the job is over");
+    return Send(member, message);
+  }
   if (state_.finish_since) {
     HubMessage message;
     message.mutable_finish();

@@ -79,7 +79,7 @@ void Job::TakeOverProgress() {
 }
 
 void Job::AwaitMembers(Time now) {
-  if (awaited_ == 0 || awaited_ < members_ || now - made_at_ >= kNobodyLimit) return;
+  if (awaited_ < registrants_.size() || now - made_at_ >= kNobodyLimit) return;
   for (auto& [id, registrant] : registrants_) {
     if (registrant.awaited) registrant.rules.last_report = now;
   }

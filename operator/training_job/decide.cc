@@ -130,6 +130,9 @@ bool MembersMayReturn(const Observed& observed) {
   for (const WorkerPod& pod : observed.pods) {
     if (StateOf(pod) == membership::PodState::kRunning) running.insert(pod.name);
   }
+  for (const topology::RegistrantView& view : hub.registrants) {
+    if (!view.awaited) running.erase(view.rules.pod);  // it is there, perhaps as another
+  }
   return std::ranges::any_of(hub.registrants, [&](const topology::RegistrantView& view) {
     return view.awaited && running.contains(view.rules.pod) &&
            observed.now - view.rules.last_report < membership::kSilence;
