@@ -177,10 +177,13 @@ void DecidePods(const Observed& observed, const Failures& failures, Decision& de
   }
   PodChanges changes = Scale(observed, desired);
   decision.remove = std::move(changes.remove);
-  if (!changes.create.empty() && failures.wait > 0s) {
-    LookAgain(decision, failures.wait);
-  } else {
-    decision.create = std::move(changes.create);
+  for (const PodToCreate& pod : changes.create) {
+    const auto wait = failures.waits.find(pod.slot);
+    if (wait == failures.waits.end()) {
+      decision.create.push_back(pod);
+    } else {
+      LookAgain(decision, wait->second);
+    }
   }
   if (decision.create.empty() && decision.remove.empty() && !spec.suspend) {
     if (auto renew = NextToRenew(observed, TemplateHash(spec))) decision.remove.push_back(*renew);

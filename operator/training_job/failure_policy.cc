@@ -2,19 +2,47 @@
 
 #include <algorithm>
 #include <chrono>
+#include <optional>
 
 namespace grapevine::training_job {
 namespace {
 
-constexpr std::chrono::seconds kRecently{60};
-constexpr int kFreeFailures = 3;  // within kRecently: replaced at once
-constexpr Duration kLongestWait = 30s;
+// When it was over. Of a pod that does not say it, a kubelet that refused it, when it was made.
+std::optional<api::WallTime> EndOf(const WorkerPod& pod) {
+  const auto finished = api::ParseWallTime(pod.finished);
+  return finished ? finished : api::ParseWallTime(pod.created);
+}
 
 // Ended so soon after its start that it cannot have done anything.
 bool EndedAtOnce(const WorkerPod& pod) {
   const auto created = api::ParseWallTime(pod.created);
-  const auto finished = api::ParseWallTime(pod.finished);
-  return created && finished && *finished - *created < kRecently;
+  const auto end = EndOf(pod);
+  return created && end && *end - *created < kShortLife;
+}
+
+struct ShortLives {
+  int in_a_row = 0;  // of a slot's last pods
+  api::WallTime last{};
+};
+
+std::map<int32_t, Duration> Waits(const Observed& observed) {
+  std::map<int32_t, ShortLives> slots;
+  for (const WorkerPod& pod : observed.pods) {  // by incarnation
+    if (!pod.finished_by_itself()) continue;
+    ShortLives& lives = slots[pod.slot];
+    lives.in_a_row = EndedAtOnce(pod) ? lives.in_a_row + 1 : 0;
+    if (const auto end = EndOf(pod)) lives.last = *end;
+  }
+  std::map<int32_t, Duration> waits;
+  for (const auto& [slot, lives] : slots) {
+    if (lives.in_a_row < 2) continue;
+    const Duration pause =
+        std::min<Duration>(kLongestWait, 1s * (1 << std::min(lives.in_a_row - 2, 5)));
+    // Another machine's clock may be ahead of this one's.
+    const Duration since = std::max<Duration>(0s, observed.wall - lives.last);
+    if (since < pause) waits[slot] = pause - since;
+  }
+  return waits;
 }
 
 // Numbers in it may differ from one pod to the next.
@@ -35,7 +63,7 @@ void FindCause(const std::vector<WorkerPod>& pods, api::WallTime now, Failures& 
   failures.alike = true;
   for (const WorkerPod& pod : pods) {
     const auto created = api::ParseWallTime(pod.created);
-    works = works || (pod.active() && pod.ready && created && now - *created >= kRecently);
+    works = works || (pod.active() && pod.ready && created && now - *created >= kShortLife);
     if (pod.disrupted || pod.state != WorkerPod::State::kFailed) continue;
     ++failed;
     restarted = restarted || pod.incarnation > 0;
@@ -51,33 +79,16 @@ void FindCause(const std::vector<WorkerPod>& pods, api::WallTime now, Failures& 
 
 Failures JudgeFailures(const Observed& observed) {
   const api::WorkersStatus& before = observed.job.status.workers;
-  Failures failures{.restarts = before.restarts, .disrupted = before.disrupted};
-  int32_t ended = 0;
-  int32_t disrupted = 0;
-  int recent = 0;
-  api::WallTime last{};
-  for (const WorkerPod& pod : observed.pods) {
-    if (pod.disrupted) {
-      ++disrupted;
-    } else if (pod.finished_by_itself()) {
-      ++ended;
-      const auto finished = api::ParseWallTime(pod.finished);
-      if (!finished || observed.wall - *finished > kRecently) continue;
-      ++recent;
-      last = std::max(last, *finished);
-    }
-  }
-  failures.disrupted = std::max(failures.disrupted, disrupted);
+  Failures failures{.restarts = before.restarts,
+                    .disrupted = std::max(before.disrupted, observed.disrupted)};
+  const auto ended = std::ranges::count_if(observed.pods, [](const WorkerPod& pod) {
+    return pod.finished_by_itself() && !pod.disrupted;
+  });
   FindCause(observed.pods, observed.wall, failures);
   if (observed.hub.finish_since) return failures;
-  failures.restarts = std::max(failures.restarts, ended);
+  failures.restarts = std::max(failures.restarts, static_cast<int32_t>(ended));
   failures.too_many = failures.restarts > observed.job.spec.failure_policy.max_restarts;
-  if (recent > kFreeFailures) {
-    const Duration pause =
-        std::min<Duration>(kLongestWait, 1s * (1 << std::min(recent - kFreeFailures - 1, 5)));
-    const Duration since = std::max<Duration>(0s, observed.wall - last);
-    failures.wait = std::max<Duration>(0s, pause - since);
-  }
+  failures.waits = Waits(observed);
   return failures;
 }
 

@@ -35,11 +35,29 @@ std::string Text(const json& object, const char* key) {
   return value.is_string() ? value.get<std::string>() : "";
 }
 
+// The conditions that a cached pod has.
+bool IsKept(const json& condition) {
+  const std::string type = Text(condition, "type");
+  return type == "Ready" || type == api::kDisruptionTargetCondition;
+}
+
 bool HasCondition(const json& status, const char* type) {
   for (const json& condition : Child(status, "conditions")) {
     if (Text(condition, "type") == type && Text(condition, "status") == "True") return true;
   }
   return false;
+}
+
+// By the condition, or by the reasons of kubelets that end or refuse a pod without it.
+bool IsDisrupted(const json& status) {
+  constexpr std::string_view kReasons[] = {"Evicted",      "Preempting",
+                                           "NodeLost",     "NodeShutdown",
+                                           "Shutdown",     "Terminated",
+                                           "OutOfcpu",     "OutOfmemory",
+                                           "OutOfpods",    "OutOfephemeral-storage",
+                                           "NodeAffinity", "UnexpectedAdmissionError"};
+  return HasCondition(status, api::kDisruptionTargetCondition) ||
+         std::ranges::find(kReasons, Text(status, "reason")) != std::end(kReasons);
 }
 
 bool IsControlledBy(const json& metadata, const std::string& uid) {
@@ -104,6 +122,18 @@ std::string LastWords(std::string_view text) {
   return std::string(text.substr(0, kMost));
 }
 
+// Empty when nothing tells.
+std::string EndOf(const json& status) {
+  std::string end = Text(Terminated(status), "finishedAt");
+  if (!end.empty()) return end;
+  // A kubelet that evicts or refuses a pod need not say how its containers ended.
+  for (const json& condition : Child(status, "conditions")) {
+    if (!IsKept(condition)) continue;
+    end = std::max(end, Text(condition, "lastTransitionTime"));
+  }
+  return end;
+}
+
 std::string CauseOf(const json& status) {
   const json& terminated = Terminated(status);
   std::string cause;
@@ -135,12 +165,12 @@ std::optional<WorkerPod> ReadWorkerPod(const json& object, const std::string& jo
       .state = StateOf(metadata, Text(status, "phase")),
       .assigned = !Text(Child(object, "spec"), "nodeName").empty(),
       .ready = HasCondition(status, "Ready"),
-      .disrupted = HasCondition(status, api::kDisruptionTargetCondition),
+      .disrupted = IsDisrupted(status),
       .deletion_cost = ToInt(metadata.annotations, api::kPodDeletionCostAnnotation).value_or(0),
       .created = metadata.creation_timestamp};
   auto hash = metadata.annotations.find(api::kTemplateHashAnnotation);
   if (hash != metadata.annotations.end()) pod.template_hash = hash->second;
-  pod.finished = Text(Terminated(status), "finishedAt");
+  if (pod.finished_by_itself()) pod.finished = EndOf(status);
   if (pod.state == WorkerPod::State::kFailed) pod.cause = CauseOf(status);
   return pod;
 }
@@ -166,11 +196,9 @@ void TrimWorkerPod(json& pod) {
   if (status == nullptr) return;
   Keep(*status, {"phase", "reason", "conditions", "containerStatuses"});
   if (json* conditions = Inner(*status, "conditions"); conditions && conditions->is_array()) {
-    std::erase_if(conditions->get_ref<json::array_t&>(), [](const json& condition) {
-      return Text(condition, "type") != "Ready" &&
-             Text(condition, "type") != api::kDisruptionTargetCondition;
-    });
-    for (json& condition : *conditions) Keep(condition, {"type", "status"});
+    std::erase_if(conditions->get_ref<json::array_t&>(),
+                  [](const json& condition) { return !IsKept(condition); });
+    for (json& condition : *conditions) Keep(condition, {"type", "status", "lastTransitionTime"});
   }
   if (json* containers = Inner(*status, "containerStatuses");
       containers && containers->is_array()) {

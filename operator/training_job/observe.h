@@ -33,11 +33,11 @@ struct WorkerPod {
   State state = State::kPending;
   bool assigned = false;  // to a node
   bool ready = false;
-  bool disrupted = false;  // DisruptionTarget: the cluster took it
+  bool disrupted = false;  // the cluster took it: DisruptionTarget, or evicted, or its node is lost
   int64_t deletion_cost = 0;
   std::string created;  // RFC 3339
   std::string template_hash;
-  std::string finished;  // RFC 3339; empty until then
+  std::string finished;  // RFC 3339; empty until then, and when nothing tells
   // Why it ended, in words, without what differs from one pod to the next (times, members): "exit
   // code 1: loss not finite". Empty until then, and for one that succeeded.
   std::string cause;
@@ -52,6 +52,7 @@ struct Observed {
   api::TrainingJob job;
   std::vector<WorkerPod> pods;  // the job's own, by slot and incarnation
   std::optional<api::CommunicationGraph> graph;
+  int32_t disrupted = 0;  // pods that the cluster took, so far: see DisruptionTally
   topology::Snapshot hub;
   Time now{};
   api::WallTime wall{};

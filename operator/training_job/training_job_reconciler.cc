@@ -10,6 +10,7 @@
 #include "operator/graph/mixing.h"
 #include "operator/graph/planner.h"
 #include "operator/training_job/apply.h"
+#include "operator/training_job/disruption_tally.h"
 #include "operator/training_job/graph_record.h"
 #include "operator/training_job/job_status.h"
 #include "operator/training_job/learning.h"
@@ -69,6 +70,7 @@ struct TrainingJobReconciler::OwnWrites {
   std::string job_uid;
   std::map<std::string, Created> created;  // by name
   std::set<std::string> deleted;           // by uid
+  DisruptionTally disruptions;
   std::optional<api::TrainingJobStatus> status;
   Time status_at{};
   bool graph_unwritten = false;  // published, but not in the CommunicationGraph yet
@@ -234,6 +236,7 @@ absl::StatusOr<Observed> TrainingJobReconciler::Observe(const controller::Reques
                                                         api::TrainingJob job, OwnWrites& own) {
   Observed observed{.job = std::move(job)};
   ReadPods(observed.job, own, observed.pods);
+  observed.disrupted = own.disruptions.Count(observed.pods, observed.job.status.workers.disrupted);
   if (const controller::Object graph = GraphOf(request, observed.job)) {
     auto parsed = api::CommunicationGraphFromJson(*graph);
     if (parsed.ok()) observed.graph = *std::move(parsed);

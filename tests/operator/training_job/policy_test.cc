@@ -4,6 +4,7 @@
 #include "gtest/gtest.h"
 #include "operator/api/labels.h"
 #include "operator/training_job/completion.h"
+#include "operator/training_job/disruption_tally.h"
 #include "operator/training_job/elasticity.h"
 #include "operator/training_job/failure_policy.h"
 #include "operator/training_job/job_status.h"
@@ -93,6 +94,7 @@ TEST(FailurePolicy, CountsOnlyPodsThatEndedByThemselves) {
   observed.pods = {Pod(0, 0, WorkerPod::State::kFailed), Pod(1, 0, WorkerPod::State::kFailed),
                    Pod(2, 0, WorkerPod::State::kTerminating)};
   observed.pods[1].disrupted = true;
+  observed.disrupted = 1;
   const Failures failures = JudgeFailures(observed);
   EXPECT_EQ(failures.restarts, 1);
   EXPECT_EQ(failures.disrupted, 1);
@@ -110,20 +112,117 @@ TEST(FailurePolicy, NeverForgetsAndNeverCountsTheEndOfAJob) {
   EXPECT_EQ(JudgeFailures(observed).restarts, 4);
 }
 
-TEST(FailurePolicy, WaitsWhenPodsFailOneAfterAnother) {
+// Its pods, each made when the one before had ended.
+void AddLives(Observed& observed, int slot, const std::vector<int>& seconds) {
+  int total = 0;
+  for (const int each : seconds) total += each;
+  api::WallTime at = observed.wall - std::chrono::seconds(total);
+  for (size_t i = 0; i < seconds.size(); ++i) {
+    WorkerPod& pod =
+        observed.pods.emplace_back(Pod(slot, static_cast<int>(i), WorkerPod::State::kFailed));
+    pod.created = api::FormatWallTime(at);
+    at += std::chrono::seconds(seconds[i]);
+    pod.finished = api::FormatWallTime(at);
+  }
+}
+
+TEST(FailurePolicy, ASlotWhosePodsFailOneAfterAnotherWaitsLongerEachTime) {
+  struct Case {
+    std::vector<int> lives;  // s
+    int64_t after;           // s, that the last one ended
+    Duration wait;
+  };
+  const std::vector<Case> cases = {{{}, 0, 0s},
+                                   {{1}, 0, 0s},
+                                   {{1, 1}, 0, 1s},
+                                   {{1, 1, 59}, 0, 2s},
+                                   {{1, 1, 1, 1}, 0, 4s},
+                                   {{1, 1, 1, 1}, 3, 1s},
+                                   {{1, 1, 1, 1}, 4, 0s},
+                                   {{1, 1, 1, 1}, -3600, 4s},
+                                   {{1, 1, 1, 1, 1, 1, 1}, 0, 30s},
+                                   {std::vector<int>(500, 1), 0, 30s},
+                                   {{1, 1, 1, 60}, 0, 0s},
+                                   {{1, 1, 1, 60, 1, 1}, 0, 1s}};
+  for (const Case& each : cases) {
+    Observed observed = JobOf(1);
+    AddLives(observed, 7, each.lives);
+    observed.wall += std::chrono::seconds(each.after);
+    const auto waits = JudgeFailures(observed).waits;
+    const auto found = waits.find(7);
+    EXPECT_EQ(found == waits.end() ? 0s : found->second, each.wait)
+        << each.lives.size() << " lives, " << each.after << " s ago";
+  }
+}
+
+TEST(FailurePolicy, ASlotThatWaitsHoldsUpNoOtherAndIsNotPassedOver) {
+  Observed observed = JobOf(3);
+  observed.job.spec.failure_policy.max_restarts = 100;
+  AddLives(observed, 0, {1, 1, 1});
+  AddLives(observed, 1, {1});
+  observed.pods.push_back(Pod(2, 0));
+  const Decision decision = Decide(observed);
+  ASSERT_EQ(decision.create.size(), 1u);
+  EXPECT_EQ(decision.create[0].slot, 1);
+  ASSERT_TRUE(decision.requeue_after);
+  EXPECT_LE(*decision.requeue_after, 2s);
+  observed.wall += std::chrono::seconds(2);
+  EXPECT_EQ(Decide(observed).create.size(), 2u);
+}
+
+TEST(FailurePolicy, APodThatDoesNotSayWhenItEndedLivedShortAndItsSlotWaits) {
   Observed observed = JobOf(1);
-  for (int i = 0; i < 3; ++i) {
+  for (int i = 0; i < 4; ++i) {
     observed.pods.push_back(Pod(0, i, WorkerPod::State::kFailed));
-    observed.pods.back().finished = api::FormatWallTime(observed.wall);
+    observed.pods.back().disrupted = true;
+    observed.pods.back().created = api::FormatWallTime(observed.wall);
   }
-  EXPECT_EQ(JudgeFailures(observed).wait, 0s) << "a few are replaced at once";
-  for (int i = 3; i < 30; ++i) {
+  EXPECT_EQ(JudgeFailures(observed).waits.at(0), 4s);
+  observed.wall += std::chrono::seconds(4);
+  EXPECT_THAT(JudgeFailures(observed).waits, IsEmpty());
+}
+
+TEST(FailurePolicy, PodsWithoutAnyTimesWaitForNothing) {
+  Observed observed = JobOf(1);
+  for (int i = 0; i < 5; ++i) {
     observed.pods.push_back(Pod(0, i, WorkerPod::State::kFailed));
-    observed.pods.back().finished = api::FormatWallTime(observed.wall);
+    observed.pods.back().created = "yesterday";
   }
-  EXPECT_EQ(JudgeFailures(observed).wait, 30s);
-  observed.wall += std::chrono::seconds(61);
-  EXPECT_EQ(JudgeFailures(observed).wait, 0s);
+  EXPECT_THAT(JudgeFailures(observed).waits, IsEmpty());
+}
+
+TEST(DisruptionTally, CountsEachPodOnceAndNeverFalls) {
+  DisruptionTally tally;
+  const auto taken = [](int slot, int incarnation) {
+    WorkerPod pod = Pod(slot, incarnation, WorkerPod::State::kTerminating);
+    pod.disrupted = true;
+    return pod;
+  };
+  EXPECT_EQ(tally.Count({Pod(0, 0)}, 0), 0);
+  EXPECT_EQ(tally.Count({taken(0, 0)}, 0), 1);
+  EXPECT_EQ(tally.Count({taken(0, 0)}, 0), 1) << "the cache shows an old status";
+  EXPECT_EQ(tally.Count({Pod(0, 0)}, 1), 1);
+  EXPECT_EQ(tally.Count({taken(0, 0)}, 1), 1) << "its node came back and is lost again";
+  EXPECT_EQ(tally.Count({}, 1), 1);
+  EXPECT_EQ(tally.Count({taken(0, 1), taken(1, 0)}, 1), 3);
+  EXPECT_EQ(tally.Count({taken(1, 0)}, 3), 3);
+  EXPECT_EQ(tally.Count({taken(1, 0), taken(2, 0)}, 3), 4);
+}
+
+TEST(DisruptionTally, ANewLeaderCountsNothingTwice) {
+  struct Case {
+    int32_t in_status;
+    size_t there;
+    int32_t total;
+  };
+  WorkerPod taken = Pod(0, 0, WorkerPod::State::kFailed);
+  taken.disrupted = true;
+  for (const Case& each : {Case{0, 0, 0}, Case{7, 0, 7}, Case{7, 1, 7}, Case{0, 1, 1}}) {
+    DisruptionTally tally;
+    const std::vector<WorkerPod> there(each.there, taken);
+    EXPECT_EQ(tally.Count(there, each.in_status), each.total);
+    EXPECT_EQ(tally.Count(there, each.in_status), each.total);
+  }
 }
 
 Observed Training(const std::vector<MemberId>& members) {
@@ -335,6 +434,52 @@ TEST(FailurePolicy, PodsThatAllFailAtOnceForOneCauseNeedNoTenRestarts) {
   ASSERT_TRUE(many);
   EXPECT_EQ(many->message,
             "11 pods failed, maxRestarts is 10; the last: job-0-10, exit code 1: no data");
+}
+
+TEST(WorkerPodTest, WhatTheClusterTookIsDisruptedAndNotAFailure) {
+  struct Case {
+    const char* reason;
+    const char* condition;
+    const char* condition_status;
+    bool disrupted;
+  };
+  for (const Case& each :
+       {Case{"Evicted", "Ready", "False", true}, Case{"Preempting", "Ready", "False", true},
+        Case{"NodeLost", "Ready", "False", true}, Case{"NodeShutdown", "Ready", "False", true},
+        Case{"Terminated", "Ready", "False", true}, Case{"OutOfcpu", "Ready", "False", true},
+        Case{"", "DisruptionTarget", "True", true}, Case{"", "DisruptionTarget", "False", false},
+        Case{"DeadlineExceeded", "Ready", "False", false}, Case{"evicted", "Ready", "False", false},
+        Case{"", "Ready", "True", false}}) {
+    nlohmann::json object = EndedPod("", 137);
+    object["status"]["reason"] = each.reason;
+    object["status"]["conditions"] = {
+        {{"type", each.condition}, {"status", each.condition_status}}};
+    TrimWorkerPod(object);
+    Observed observed = JobOf(1);
+    observed.pods = {*ReadWorkerPod(object, "u")};
+    EXPECT_EQ(observed.pods[0].disrupted, each.disrupted) << each.reason << each.condition;
+    EXPECT_EQ(JudgeFailures(observed).restarts, each.disrupted ? 0 : 1)
+        << each.reason << each.condition;
+  }
+}
+
+TEST(WorkerPodTest, AnEvictedPodEndedWhenItsConditionsLastChanged) {
+  nlohmann::json object = EndedPod("", 137);
+  object["status"]["containerStatuses"] = nlohmann::json::array();
+  object["status"]["conditions"] = {
+      {{"type", "PodScheduled"},
+       {"status", "True"},
+       {"lastTransitionTime", "2026-05-01T13:00:00Z"}},
+      {{"type", "Ready"}, {"status", "False"}, {"lastTransitionTime", "2026-05-01T12:00:00Z"}},
+      {{"type", "DisruptionTarget"},
+       {"status", "True"},
+       {"lastTransitionTime", "2026-05-01T12:00:05Z"}}};
+  TrimWorkerPod(object);
+  EXPECT_EQ(ReadWorkerPod(object, "u")->finished, "2026-05-01T12:00:05Z");
+  object["status"]["phase"] = "Running";
+  EXPECT_EQ(ReadWorkerPod(object, "u")->finished, "");
+  object["status"] = {{"phase", "Failed"}};
+  EXPECT_EQ(ReadWorkerPod(object, "u")->finished, "");
 }
 
 TEST(WorkerPodTest, ATemplateWithoutAnImageGetsTheOperatorsAndNoOtherIsTouched) {
