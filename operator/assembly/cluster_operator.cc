@@ -82,6 +82,7 @@ JobEngineOptions ClusterOperator::EngineOptions() {
           .topology_address = TopologyAddress(options_),
           .worker_image = options_.worker_image,
           .pod_network = true,
+          .watch_nodes = true,
           .threads = options_.threads,
           .sync_limit = kSyncLimit,
           .give_up = [this] { return IsPending(signals_); },

@@ -8,6 +8,7 @@
 #include "operator/api/labels.h"
 #include "operator/api/validation.h"
 #include "operator/training_job/apply.h"
+#include "operator/training_job/lost_nodes.h"
 
 namespace grapevine::assembly {
 
@@ -38,8 +39,8 @@ JobEngine::JobEngine(controller::ApiClient* client, const Clock* clock, controll
              .indexed_label = api::kJobNameLabel,
              .trim = training_job::TrimWorkerPod}),
       graphs_(client, clock,
-              {.resource = training_job::kCommunicationGraphs, .name_space = options_.name_space}) {
-}
+              {.resource = training_job::kCommunicationGraphs, .name_space = options_.name_space}),
+      nodes_(client, clock, {.resource = training_job::kNodes, .trim = training_job::TrimNode}) {}
 
 std::vector<Part> JobEngine::Parts() {
   return {
@@ -52,7 +53,7 @@ std::vector<Part> JobEngine::Parts() {
       {"caches",  // before the reconciler, which reads nothing else
        [this] { return StartCaches(); },
        [this] {
-         for (auto* cache : {&jobs_, &pods_, &graphs_}) cache->Stop();
+         for (auto* cache : {&jobs_, &pods_, &graphs_, &nodes_}) cache->Stop();
          return absl::OkStatus();
        }},
       {"controller",
@@ -117,22 +118,40 @@ absl::Status JobEngine::StartCaches() {
     Enqueue(controller::KeyOf(change.now ? *change.now : *change.before));
   });
   pods_.Subscribe([this](const controller::ObjectChange& change) {
-    const nlohmann::json& pod = change.now ? *change.now : *change.before;
-    const api::ObjectMeta metadata = api::MetadataOf(pod);
-    const auto job = metadata.labels.find(api::kJobNameLabel);
-    if (job != metadata.labels.end()) Enqueue({metadata.name_space, job->second});
+    EnqueueJobOf(change.now ? *change.now : *change.before);
   });
+  if (options_.watch_nodes) {
+    // Nobody waits for it: without the right to see nodes, pods are merely replaced later.
+    nodes_.Subscribe([this](const controller::ObjectChange& change) { OnNode(change); });
+    nodes_.Start();
+  }
   const std::array<controller::Informer*, 3> caches = {&jobs_, &pods_, &graphs_};
   for (auto* cache : caches) cache->Start();
   const Time deadline = clock_->Now() + options_.sync_limit;
   for (auto* cache : caches) {
     if (!WaitForSync(*cache, deadline)) {
       for (auto* started : caches) started->Stop();
+      nodes_.Stop();
       return absl::DeadlineExceededError(
           "the API server has not answered the first lists; the log says why");
     }
   }
   return absl::OkStatus();
+}
+
+// To all jobs that have pods there.
+void JobEngine::OnNode(const controller::ObjectChange& change) {
+  if (queue_ == nullptr || !training_job::NodeFaresOtherwise(change)) return;
+  const std::string name = controller::KeyOf(change.now ? *change.now : *change.before).name;
+  for (const controller::Object& pod : pods_.store().List()) {
+    if (pod->value("/spec/nodeName"_json_pointer, "") == name) EnqueueJobOf(*pod);
+  }
+}
+
+void JobEngine::EnqueueJobOf(const nlohmann::json& pod) {
+  const api::ObjectMeta metadata = api::MetadataOf(pod);
+  const auto job = metadata.labels.find(api::kJobNameLabel);
+  if (job != metadata.labels.end()) Enqueue({metadata.name_space, job->second});
 }
 
 bool JobEngine::WaitForSync(controller::Informer& cache, Time deadline) const {
@@ -150,6 +169,9 @@ void JobEngine::StartController() {
                                     .jobs = &jobs_.store(),
                                     .pods = &pods_.store(),
                                     .graphs = &graphs_.store(),
+                                    .nodes = [this]() -> const controller::ObjectStore* {
+                                      return nodes_.HasSynced() ? &nodes_.store() : nullptr;
+                                    },
                                     .hub = &hub_,
                                     .clock = clock_,
                                     .wall = [] { return std::chrono::system_clock::now(); },

@@ -27,6 +27,7 @@ struct JobEngineOptions {
   std::string topology_address;
   std::string worker_image;       // see WorkerLaunch
   bool pod_network = false;       // the same
+  bool watch_nodes = false;       // pods are on nodes that may be lost
   int threads = 1;                // that reconcile
   Duration sync_limit = 10s;      // for the first lists
   std::function<bool()> give_up;  // asked now and then meanwhile; empty: never
@@ -61,6 +62,8 @@ class JobEngine {
  private:
   absl::Status Listen();
   absl::Status StartCaches();
+  void EnqueueJobOf(const nlohmann::json& pod);
+  void OnNode(const controller::ObjectChange& change);
   bool WaitForSync(controller::Informer& cache, Time deadline) const;
   void StartController();
   void StopController();
@@ -74,6 +77,7 @@ class JobEngine {
   controller::Informer jobs_;
   controller::Informer pods_;
   controller::Informer graphs_;
+  controller::Informer nodes_;
   std::unique_ptr<grpc_service::TopologyServer> topology_;
   std::unique_ptr<training_job::TrainingJobReconciler> reconciler_;
   std::unique_ptr<controller::Controller> controller_;

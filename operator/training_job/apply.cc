@@ -53,6 +53,7 @@ const controller::Resource kTrainingJobs = {api::kGroup, api::kVersion, api::kTr
 const controller::Resource kCommunicationGraphs = {api::kGroup, api::kVersion,
                                                    api::kCommunicationGraphPlural};
 const controller::Resource kPods = {"", "v1", "pods"};
+const controller::Resource kNodes = {"", "v1", "nodes", /*cluster_wide=*/true};
 
 absl::Status CreatePods(controller::ApiClient& client, const api::TrainingJob& job,
                         const std::vector<PodToCreate>& pods, const WorkerLaunch& launch,
@@ -69,7 +70,9 @@ absl::Status CreatePods(controller::ApiClient& client, const api::TrainingJob& j
 
 absl::Status DeletePod(controller::ApiClient& client, const std::string& name_space,
                        const PodToDelete& pod) {
-  const absl::Status status = client.Delete(kPods, name_space, pod.name, {.uid = pod.uid});
+  controller::DeleteOptions options{.uid = pod.uid};
+  if (pod.at_once) options.grace_period_seconds = 0;
+  const absl::Status status = client.Delete(kPods, name_space, pod.name, options);
   // Aborted: the uid is another's; the one that was meant is gone.
   return absl::IsNotFound(status) || absl::IsAborted(status) ? absl::OkStatus() : status;
 }

@@ -16,6 +16,7 @@ namespace grapevine::training_job {
 extern const controller::Resource kTrainingJobs;
 extern const controller::Resource kCommunicationGraphs;
 extern const controller::Resource kPods;
+extern const controller::Resource kNodes;
 
 // Makes the pods in parallel, in batches of 1, 2, 4 ... up to kMostAtOnce, and stops after the
 // first batch with a failure, which it returns. `on_created(pod)` is called on this thread for each

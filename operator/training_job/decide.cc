@@ -161,6 +161,20 @@ void DecideMembers(const Observed& observed, Standing& standing, Decision& decis
   if (roster.next_check) LookAgain(decision, *roster.next_check - observed.now);
 }
 
+// Deleted they go when their node comes back, or with it; nobody waits for either.
+void DecideLostPods(const Observed& observed, Decision& decision) {
+  for (const WorkerPod& pod : observed.pods) {
+    LookAgain(decision, pod.lost_in);
+    if (!pod.lost()) continue;
+    const bool gone = pod.loss == WorkerPod::Loss::kGone;
+    decision.remove.push_back(
+        {.name = pod.name,
+         .uid = pod.uid,
+         .reason = fmt::format("its node {} {}", pod.node, gone ? "is gone" : "does not answer"),
+         .at_once = gone});
+  }
+}
+
 void DecidePods(const Observed& observed, const Failures& failures, Decision& decision) {
   const api::TrainingJobSpec& spec = observed.job.spec;
   size_t desired = static_cast<size_t>(spec.workers.replicas);
@@ -176,7 +190,7 @@ void DecidePods(const Observed& observed, const Failures& failures, Decision& de
     return;  // no pod is made for a job that ends, and nobody it has is sent away
   }
   PodChanges changes = Scale(observed, desired);
-  decision.remove = std::move(changes.remove);
+  for (PodToDelete& pod : changes.remove) decision.remove.push_back(std::move(pod));
   for (const PodToCreate& pod : changes.create) {
     const auto wait = failures.waits.find(pod.slot);
     if (wait == failures.waits.end()) {
@@ -194,6 +208,7 @@ void DecidePods(const Observed& observed, const Failures& failures, Decision& de
 // end the job too.
 Decision CleanUp(const Observed& observed) {
   Decision decision{.status = observed.job.status};
+  DecideLostPods(observed, decision);
   if (!observed.hub.stopped) {
     decision.directives.stop = api::IsTrue(observed.job.status.conditions, api::kSucceeded)
                                    ? "the job has succeeded"
@@ -252,6 +267,7 @@ Decision Decide(const Observed& observed) {
                                      !spec.suspend && !StopRequested(observed) &&
                                      !standing.returning;
   LookAgain(decision, Maintain(observed, decision.directives));
+  DecideLostPods(observed, decision);
   DecidePods(observed, standing.failures, decision);
   if (spec.active_deadline_seconds || standing.members > 0) LookAgain(decision, kRefresh);
   standing.suspended = spec.suspend && standing.members == 0;

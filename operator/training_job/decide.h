@@ -20,6 +20,7 @@ struct PodToDelete {
   std::string name;
   std::string uid;  // precondition
   std::string reason;
+  bool at_once = false;  // without a grace period: nobody is there to use it
 };
 
 struct JobEvent {

@@ -7,6 +7,7 @@
 #include "fmt/format.h"
 #include "operator/api/labels.h"
 #include "operator/api/object_meta.h"
+#include "operator/training_job/object_fields.h"
 
 namespace grapevine::training_job {
 namespace {
@@ -21,18 +22,6 @@ std::optional<int64_t> ToInt(const std::map<std::string, std::string>& map, cons
   auto [parsed, error] = std::from_chars(it->second.data(), end, value);
   if (error != std::errc() || parsed != end) return std::nullopt;
   return value;
-}
-
-const json& Child(const json& object, const char* key) {
-  static const json kNone;
-  if (!object.is_object()) return kNone;
-  auto it = object.find(key);
-  return it == object.end() ? kNone : *it;
-}
-
-std::string Text(const json& object, const char* key) {
-  const json& value = Child(object, key);
-  return value.is_string() ? value.get<std::string>() : "";
 }
 
 // The conditions that a cached pod has.
@@ -73,21 +62,6 @@ WorkerPod::State StateOf(const api::ObjectMeta& metadata, const std::string& pha
   if (phase == "Failed") return WorkerPod::State::kFailed;
   if (phase == "Succeeded") return WorkerPod::State::kSucceeded;
   return phase == "Running" ? WorkerPod::State::kRunning : WorkerPod::State::kPending;
-}
-
-void Keep(json& object, std::initializer_list<const char*> names) {
-  if (!object.is_object()) return;
-  json kept = json::object();
-  for (const char* name : names) {
-    if (auto it = object.find(name); it != object.end()) kept[name] = std::move(*it);
-  }
-  object = std::move(kept);
-}
-
-// Of a mapping or a list; null where there is neither.
-json* Inner(json& object, const char* name) {
-  auto it = object.find(name);
-  return it != object.end() && it->is_structured() ? &*it : nullptr;
 }
 
 // Of the container that failed, where there are several and one did; else of the first that ended.
@@ -156,6 +130,7 @@ std::optional<WorkerPod> ReadWorkerPod(const json& object, const std::string& jo
   const auto slot = ToInt(metadata.labels, api::kSlotLabel);
   const auto incarnation = ToInt(metadata.labels, api::kIncarnationLabel);
   if (!slot || !incarnation || *slot < 0 || *incarnation < 0) return std::nullopt;
+  const json& spec = Child(object, "spec");
   const json& status = Child(object, "status");
   WorkerPod pod{
       .name = metadata.name,
@@ -163,11 +138,13 @@ std::optional<WorkerPod> ReadWorkerPod(const json& object, const std::string& jo
       .slot = static_cast<int32_t>(*slot),
       .incarnation = static_cast<int32_t>(*incarnation),
       .state = StateOf(metadata, Text(status, "phase")),
-      .assigned = !Text(Child(object, "spec"), "nodeName").empty(),
+      .assigned = !Text(spec, "nodeName").empty(),
       .ready = HasCondition(status, "Ready"),
       .disrupted = IsDisrupted(status),
       .deletion_cost = ToInt(metadata.annotations, api::kPodDeletionCostAnnotation).value_or(0),
-      .created = metadata.creation_timestamp};
+      .created = metadata.creation_timestamp,
+      .node = Text(spec, "nodeName"),
+      .patience = ReadPatience(spec)};
   auto hash = metadata.annotations.find(api::kTemplateHashAnnotation);
   if (hash != metadata.annotations.end()) pod.template_hash = hash->second;
   if (pod.finished_by_itself()) pod.finished = EndOf(status);
@@ -191,7 +168,10 @@ void TrimWorkerPod(json& pod) {
       for (json& owner : *owners) Keep(owner, {"uid", "controller"});
     }
   }
-  if (json* spec = Inner(pod, "spec")) Keep(*spec, {"nodeName"});
+  if (json* spec = Inner(pod, "spec")) {
+    Keep(*spec, {"nodeName", "tolerations"});
+    TrimTolerations(*spec);
+  }
   json* status = Inner(pod, "status");
   if (status == nullptr) return;
   Keep(*status, {"phase", "reason", "conditions", "containerStatuses"});

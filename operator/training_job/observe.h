@@ -11,6 +11,7 @@
 #include "operator/api/training_job.h"
 #include "operator/base/clock.h"
 #include "operator/topology/snapshot.h"
+#include "operator/training_job/node_patience.h"
 
 namespace grapevine::training_job {
 
@@ -24,6 +25,12 @@ struct WorkerPod {
     kTerminating,  // has a deletionTimestamp, or the operator has just deleted it
     kSucceeded,
     kFailed,
+  };
+  // Of its node, for this pod: see lost_nodes.h.
+  enum class Loss : uint8_t {
+    kNone,
+    kUnreachable,  // its kubelet may come back and hear of a deletion
+    kGone,
   };
 
   std::string name;
@@ -42,8 +49,15 @@ struct WorkerPod {
   // code 1: loss not finite". Empty until then, and for one that succeeded.
   std::string cause;
 
-  // Not finished and not being deleted.
-  bool active() const { return state == State::kPending || state == State::kRunning; }
+  std::string node;  // empty: none yet
+  NodePatience patience;
+  Loss loss = Loss::kNone;
+  std::optional<Duration> lost_in;  // from now, unless its node comes back
+
+  // Neither finished nor being deleted, nor lost.
+  bool active() const { return loss == Loss::kNone && unended(); }
+  bool lost() const { return loss != Loss::kNone && unended(); }
+  bool unended() const { return state == State::kPending || state == State::kRunning; }
   bool finished_by_itself() const { return state == State::kSucceeded || state == State::kFailed; }
 };
 

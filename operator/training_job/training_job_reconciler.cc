@@ -14,6 +14,7 @@
 #include "operator/training_job/graph_record.h"
 #include "operator/training_job/job_status.h"
 #include "operator/training_job/learning.h"
+#include "operator/training_job/lost_nodes.h"
 #include "operator/training_job/worker_pod.h"
 
 namespace grapevine::training_job {
@@ -163,7 +164,7 @@ void TrainingJobReconciler::ReadPods(const api::TrainingJob& job, OwnWrites& own
     own.created.erase(pod->name);
     if (own.deleted.contains(pod->uid)) {
       deleted.insert(pod->uid);
-      if (pod->active()) pod->state = WorkerPod::State::kTerminating;
+      if (pod->unended()) pod->state = WorkerPod::State::kTerminating;
     }
     pods.push_back(*std::move(pod));
   }
@@ -184,6 +185,15 @@ void TrainingJobReconciler::ReadPods(const api::TrainingJob& job, OwnWrites& own
   }
   std::ranges::sort(pods, [](const WorkerPod& a, const WorkerPod& b) {
     return std::pair(a.slot, a.incarnation) < std::pair(b.slot, b.incarnation);
+  });
+}
+
+void TrainingJobReconciler::JudgeNodesOf(std::vector<WorkerPod>& pods) {
+  const controller::ObjectStore* nodes = parts_.nodes ? parts_.nodes() : nullptr;
+  if (nodes == nullptr) return;
+  JudgeNodes(pods, parts_.wall(), [&](const std::string& name) -> absl::StatusOr<nlohmann::json> {
+    if (const controller::Object node = nodes->Get({"", name})) return *node;
+    return parts_.client->Get(kNodes, "", name);  // it may be newer than the cache
   });
 }
 
@@ -236,6 +246,7 @@ absl::StatusOr<Observed> TrainingJobReconciler::Observe(const controller::Reques
                                                         api::TrainingJob job, OwnWrites& own) {
   Observed observed{.job = std::move(job)};
   ReadPods(observed.job, own, observed.pods);
+  JudgeNodesOf(observed.pods);
   observed.disrupted = own.disruptions.Count(observed.pods, observed.job.status.workers.disrupted);
   if (const controller::Object graph = GraphOf(request, observed.job)) {
     auto parsed = api::CommunicationGraphFromJson(*graph);

@@ -24,6 +24,8 @@ struct ReconcilerParts {
       nullptr;  // caches of TrainingJobs, pods and CommunicationGraphs
   const controller::ObjectStore* pods = nullptr;
   const controller::ObjectStore* graphs = nullptr;
+  // The cache of nodes; null while it is not known which there are. Empty where there are none.
+  std::function<const controller::ObjectStore*()> nodes;
   topology::Hub* hub = nullptr;
   const Clock* clock = nullptr;
   std::function<api::WallTime()> wall;
@@ -49,6 +51,7 @@ class TrainingJobReconciler final : public controller::Reconciler {
                                             const absl::Status& why);
   std::shared_ptr<OwnWrites> OwnWritesOf(const controller::Request& request,
                                          const std::string& uid);
+  void JudgeNodesOf(std::vector<WorkerPod>& pods);
   void ReadPods(const api::TrainingJob& job, OwnWrites& own, std::vector<WorkerPod>& pods);
   controller::Object GraphOf(const controller::Request& request, const api::TrainingJob& job) const;
   // What an earlier leader left, and sets apart what this one may give out; from the server itself,

@@ -3,6 +3,7 @@
 #include "fmt/format.h"
 #include "operator/api/labels.h"
 #include "operator/training_job/elasticity.h"
+#include "operator/training_job/node_patience.h"
 
 namespace grapevine::training_job {
 namespace {
@@ -75,6 +76,7 @@ json MakeWorkerPod(const api::TrainingJob& job, const PodToCreate& pod,
   if (!containers[0].contains("terminationMessagePolicy")) {
     containers[0]["terminationMessagePolicy"] = "FallbackToLogsOnError";
   }
+  if (launch.pod_network) AddTolerations(spec);
   AddEnvironment(containers[0], job.metadata.name, launch);
   return object;
 }

@@ -15,8 +15,8 @@ std::string PodName(const std::string& job, const PodToCreate& pod);
 struct WorkerLaunch {
   std::string hub_address;  // host:port
   std::string image;        // of a template that names none; empty: left out
-  // Pods have addresses of their own, by which their peers reach them; else they share this
-  // machine's.
+  // Pods are on a cluster's nodes and have addresses of their own, by which their peers reach them;
+  // else they share this machine and its address.
   bool pod_network = false;
 };
 
