@@ -191,6 +191,10 @@ void DecidePods(const Observed& observed, const Failures& failures, Decision& de
   }
   PodChanges changes = Scale(observed, desired);
   for (PodToDelete& pod : changes.remove) decision.remove.push_back(std::move(pod));
+  if (observed.refusal && !changes.create.empty()) {
+    LookAgain(decision, observed.refusal->left);
+    changes.create.clear();
+  }
   for (const PodToCreate& pod : changes.create) {
     const auto wait = failures.waits.find(pod.slot);
     if (wait == failures.waits.end()) {

@@ -7,6 +7,7 @@
 #include "fmt/format.h"
 #include "operator/api/labels.h"
 #include "operator/training_job/learning.h"
+#include "operator/training_job/hindrances.h"
 
 namespace grapevine::training_job {
 namespace {
@@ -44,7 +45,9 @@ void FillConditions(const Observed& observed, const Standing& standing, Decision
   const bool enough = members >= wanted;
   const bool initialized = !observed.pods.empty() || !decision.create.empty() ||
                            api::IsTrue(observed.job.status.conditions, api::kInitialized);
-  const std::string count = fmt::format("{} members, {} needed", members, wanted);
+  const std::string hindrances = DescribeHindrances(observed);
+  const std::string count = fmt::format("{} members, {} needed{}{}", members, wanted,
+                                        hindrances.empty() ? "" : "; ", hindrances);
   const bool succeeded = over && standing.ending->succeeded;
   const std::optional<std::string> doubt = JudgeLearning(observed);
   const std::string doubtful = doubt ? "; " + *doubt : "";

@@ -7,6 +7,7 @@
 #include "fmt/format.h"
 #include "operator/api/labels.h"
 #include "operator/api/object_meta.h"
+#include "operator/training_job/hindrances.h"
 #include "operator/training_job/object_fields.h"
 
 namespace grapevine::training_job {
@@ -27,7 +28,8 @@ std::optional<int64_t> ToInt(const std::map<std::string, std::string>& map, cons
 // The conditions that a cached pod has.
 bool IsKept(const json& condition) {
   const std::string type = Text(condition, "type");
-  return type == "Ready" || type == api::kDisruptionTargetCondition;
+  const bool unscheduled = type == "PodScheduled" && Text(condition, "status") != "True";
+  return unscheduled || type == "Ready" || type == api::kDisruptionTargetCondition;
 }
 
 bool HasCondition(const json& status, const char* type) {
@@ -108,6 +110,17 @@ std::string EndOf(const json& status) {
   return end;
 }
 
+void TrimContainer(json& container) {
+  Keep(container, {"state"});
+  json* state = Inner(container, "state");
+  if (state == nullptr || !state->is_object()) return;
+  TrimWaiting(*state);
+  json* terminated = Inner(*state, "terminated");
+  if (terminated == nullptr || !terminated->is_object()) return;
+  const std::string words = LastWords(Text(*terminated, "message"));
+  if (!words.empty()) (*terminated)["message"] = words;
+}
+
 std::string CauseOf(const json& status) {
   const json& terminated = Terminated(status);
   std::string cause;
@@ -148,6 +161,7 @@ std::optional<WorkerPod> ReadWorkerPod(const json& object, const std::string& jo
   auto hash = metadata.annotations.find(api::kTemplateHashAnnotation);
   if (hash != metadata.annotations.end()) pod.template_hash = hash->second;
   if (pod.finished_by_itself()) pod.finished = EndOf(status);
+  if (pod.state == WorkerPod::State::kPending) pod.hindrance = ReadHindrance(status);
   if (pod.state == WorkerPod::State::kFailed) pod.cause = CauseOf(status);
   return pod;
 }
@@ -174,22 +188,20 @@ void TrimWorkerPod(json& pod) {
   }
   json* status = Inner(pod, "status");
   if (status == nullptr) return;
-  Keep(*status, {"phase", "reason", "conditions", "containerStatuses"});
+  Keep(*status, {"phase", "reason", "conditions", "containerStatuses", "initContainerStatuses"});
   if (json* conditions = Inner(*status, "conditions"); conditions && conditions->is_array()) {
     std::erase_if(conditions->get_ref<json::array_t&>(),
                   [](const json& condition) { return !IsKept(condition); });
-    for (json& condition : *conditions) Keep(condition, {"type", "status", "lastTransitionTime"});
-  }
-  if (json* containers = Inner(*status, "containerStatuses");
-      containers && containers->is_array()) {
-    for (json& container : *containers) {
-      Keep(container, {"state"});
-      json* state = Inner(container, "state");
-      json* terminated = state == nullptr ? nullptr : Inner(*state, "terminated");
-      if (terminated == nullptr || !terminated->is_object()) continue;
-      const std::string words = LastWords(Text(*terminated, "message"));
-      if (!words.empty()) (*terminated)["message"] = words;
+    for (json& condition : *conditions) {
+      const bool scheduling = Text(condition, "type") == "PodScheduled";
+      scheduling ? Keep(condition, {"type", "status", "reason", "message"})
+                 : Keep(condition, {"type", "status", "lastTransitionTime"});
     }
+  }
+  for (const char* name : {"containerStatuses", "initContainerStatuses"}) {
+    json* containers = Inner(*status, name);
+    if (containers == nullptr || !containers->is_array()) continue;
+    for (json& container : *containers) TrimContainer(container);
   }
 }
 

@@ -17,6 +17,21 @@ namespace grapevine::training_job {
 
 using api::MemberId;
 
+// Why a pod does not start, in the cluster's words.
+struct Hindrance {
+  std::string reason;  // ImagePullBackOff, Unschedulable...; empty: it may start
+  std::string message;
+
+  bool operator==(const Hindrance&) const = default;
+};
+
+// The API server refuses the job's pods; none is made for a while: see CreationPause.
+struct Refusal {
+  std::string reason;  // QuotaExceeded | PodRefused
+  std::string message;
+  Duration left{};
+};
+
 // A worker pod as the policies need it.
 struct WorkerPod {
   enum class State : uint8_t {
@@ -49,7 +64,8 @@ struct WorkerPod {
   // code 1: loss not finite". Empty until then, and for one that succeeded.
   std::string cause;
 
-  std::string node;  // empty: none yet
+  Hindrance hindrance;  // of one that is pending
+  std::string node;     // empty: none yet
   NodePatience patience;
   Loss loss = Loss::kNone;
   std::optional<Duration> lost_in;  // from now, unless its node comes back
@@ -67,6 +83,7 @@ struct Observed {
   std::vector<WorkerPod> pods;  // the job's own, by slot and incarnation
   std::optional<api::CommunicationGraph> graph;
   int32_t disrupted = 0;  // pods that the cluster took, so far: see DisruptionTally
+  std::optional<Refusal> refusal;
   topology::Snapshot hub;
   Time now{};
   api::WallTime wall{};

@@ -10,6 +10,7 @@
 #include "operator/graph/mixing.h"
 #include "operator/graph/planner.h"
 #include "operator/training_job/apply.h"
+#include "operator/training_job/creation_pause.h"
 #include "operator/training_job/disruption_tally.h"
 #include "operator/training_job/graph_record.h"
 #include "operator/training_job/job_status.h"
@@ -29,8 +30,6 @@ constexpr Duration kRecordsPerMember = 10ms;
 // So many epochs and ids may a leader give out before it writes them down.
 constexpr uint64_t kSetApart = 100;
 constexpr Duration kUnseenLimit = 5s;  // a pod that the cache does not show is then looked for
-constexpr Duration kQuotaPause = 10s;
-constexpr Duration kRefusedPause = 30s;  // until somebody has mended the template or the policy
 
 topology::JobKey KeyOf(const controller::Request& request) {
   return {request.name_space, request.name};
@@ -49,13 +48,6 @@ uint64_t ApplyChecked(topology::Hub& hub, const controller::Request& request,
   return hub.Apply(KeyOf(request), directives);
 }
 
-// The template is invalid, a policy forbids it, or its name is a stranger's: no repeat mends that
-// soon, but the rest of the job goes on.
-bool IsRefused(const absl::Status& created) {
-  return absl::IsInvalidArgument(created) || absl::IsPermissionDenied(created) ||
-         absl::IsFailedPrecondition(created);
-}
-
 bool DiffersByProgressAlone(api::TrainingJobStatus a, const api::TrainingJobStatus& b) {
   a.progress = b.progress;
   return a == b;
@@ -72,6 +64,7 @@ struct TrainingJobReconciler::OwnWrites {
   std::map<std::string, Created> created;  // by name
   std::set<std::string> deleted;           // by uid
   DisruptionTally disruptions;
+  CreationPause pause;
   std::optional<api::TrainingJobStatus> status;
   Time status_at{};
   bool graph_unwritten = false;  // published, but not in the CommunicationGraph yet
@@ -268,6 +261,7 @@ absl::StatusOr<Observed> TrainingJobReconciler::Observe(const controller::Reques
   // After the snapshot: nobody's report is later than `now`.
   observed.now = parts_.clock->Now();
   observed.wall = parts_.wall();
+  observed.refusal = own.pause.At(observed.job.metadata.generation, observed.now);
   return observed;
 }
 
@@ -353,13 +347,13 @@ absl::Status TrainingJobReconciler::ChangePods(const Observed& observed, Decisio
       *parts_.client, observed.job, decision.create, launch_, [&](const PodToCreate& pod) {
         own.created[PodName(observed.job.metadata.name, pod)] = {pod, now};
       });
-  const bool quota = absl::IsResourceExhausted(created);
-  if (quota || IsRefused(created)) {
-    const Duration pause = quota ? kQuotaPause : kRefusedPause;
-    decision.events.push_back(
-        {true, quota ? "QuotaExceeded" : "PodRefused", std::string(created.message())});
-    decision.requeue_after = std::min(decision.requeue_after.value_or(pause), pause);
-    created = absl::OkStatus();
+  const int64_t generation = observed.job.metadata.generation;
+  if (own.pause.Begin(created, generation, now)) {
+    const Refusal refusal = *own.pause.At(generation, now);
+    LogWarn("pods of job {} are refused: {}", observed.job.metadata.name, refusal.message);
+    decision.events.push_back({true, refusal.reason, refusal.message});
+    decision.requeue_after = std::min(decision.requeue_after.value_or(refusal.left), refusal.left);
+    created = absl::OkStatus();  // the rest of the job goes on
   }
   status.Update(created);
   return status;

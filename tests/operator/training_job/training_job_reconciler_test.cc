@@ -25,6 +25,7 @@ class RefusingClient final : public controller::ForwardingClient {
 
   absl::StatusOr<nlohmann::json> Create(const controller::Resource& resource,
                                         const nlohmann::json& object) override {
+    if (resource == kPods) ++tries;
     if (resource == kPods && !refuses_pods.ok()) return refuses_pods;
     return ForwardingClient::Create(resource, object);
   }
@@ -36,6 +37,7 @@ class RefusingClient final : public controller::ForwardingClient {
 
   controller::Resource refused;  // its status
   absl::Status refuses_pods;     // why, unless Ok
+  int tries = 0;                 // to make a pod
 };
 
 class SilentSink final : public topology::Sink {
@@ -236,9 +238,20 @@ TEST_F(ReconcilerTest, PodsThatTheServerRefusesAreToldAndTriedAgainWithoutHaste)
     ASSERT_TRUE(result->requeue_after);
     EXPECT_LE(*result->requeue_after, 30s);
     EXPECT_THAT(events_, ::testing::Contains("PodRefused"));
-    Refresh();
+    const int tries = client_.tries;
+    for (int i = 0; i < 14; ++i) {  // other news of the job come meanwhile
+      clock_.now += 2s;
+      Refresh();
+      ASSERT_TRUE(Reconcile().ok());
+    }
+    EXPECT_EQ(client_.tries, tries) << "it asks again before its pause is over";
+    EXPECT_THAT(
+        ListOf(kTrainingJobs)[0]["status"].dump(),
+        ::testing::HasSubstr("pods are refused: " + std::string(why.message()).substr(0, 9)));
   }
   client_.refuses_pods = absl::OkStatus();
+  clock_.now += 2s;
+  Refresh();
   ASSERT_TRUE(Reconcile().ok());
   EXPECT_THAT(ListOf(kPods), ::testing::SizeIs(3));
 }
