@@ -83,6 +83,7 @@ JobEngineOptions ClusterOperator::EngineOptions() {
           .worker_image = options_.worker_image,
           .pod_network = true,
           .watch_nodes = true,
+          .companions = true,
           .threads = options_.threads,
           .sync_limit = kSyncLimit,
           .give_up = [this] { return IsPending(signals_); },

@@ -173,6 +173,7 @@ void JobEngine::StartController() {
                                       return nodes_.HasSynced() ? &nodes_.store() : nullptr;
                                     },
                                     .hub = &hub_,
+                                    .companions = options_.companions,
                                     .clock = clock_,
                                     .wall = [] { return std::chrono::system_clock::now(); },
                                     .on_event = options_.on_event},

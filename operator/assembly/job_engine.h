@@ -28,6 +28,7 @@ struct JobEngineOptions {
   std::string worker_image;       // see WorkerLaunch
   bool pod_network = false;       // the same
   bool watch_nodes = false;       // pods are on nodes that may be lost
+  bool companions = false;        // see ReconcilerParts
   int threads = 1;                // that reconcile
   Duration sync_limit = 10s;      // for the first lists
   std::function<bool()> give_up;  // asked now and then meanwhile; empty: never

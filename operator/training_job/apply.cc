@@ -93,11 +93,7 @@ absl::Status WriteGraph(controller::ApiClient& client, const api::TrainingJob& j
     object = *seen;
   } else {
     object = api::ToJson(graph);
-    object["metadata"]["ownerReferences"] = json::array({{{"apiVersion", api::kApiVersion},
-                                                          {"kind", api::kTrainingJobKind},
-                                                          {"name", job.metadata.name},
-                                                          {"uid", job.metadata.uid},
-                                                          {"controller", true}}});
+    object["metadata"]["ownerReferences"] = json::array({OwnerReference(job)});
     auto created = client.Create(kCommunicationGraphs, object);
     if (absl::IsAlreadyExists(created.status())) {
       created = client.Get(kCommunicationGraphs, job.metadata.name_space, job.metadata.name);

@@ -7,20 +7,22 @@
 namespace grapevine::training_job {
 namespace {
 
-bool IsBusy(const absl::Status& status) {
+// ResourceExhausted also says that the server is busy.
+bool IsQuota(const absl::Status& status) {
   const auto error = controller::ApiErrorOf(status);
-  return error && error->http_status == 429;
+  return absl::IsResourceExhausted(status) && !(error && error->http_status == 429);
 }
 
 }  // namespace
 
+bool IsRefusal(const absl::Status& created) {
+  return IsQuota(created) || absl::IsInvalidArgument(created) ||
+         absl::IsPermissionDenied(created) || absl::IsFailedPrecondition(created);
+}
+
 bool CreationPause::Begin(const absl::Status& created, int64_t generation, Time now) {
-  const bool quota = absl::IsResourceExhausted(created) && !IsBusy(created);
-  if (!quota && !absl::IsInvalidArgument(created) && !absl::IsPermissionDenied(created) &&
-      !absl::IsFailedPrecondition(created)) {
-    return false;
-  }
-  refusal_ = {.reason = quota ? "QuotaExceeded" : "PodRefused",
+  if (!IsRefusal(created)) return false;
+  refusal_ = {.reason = IsQuota(created) ? "QuotaExceeded" : "PodRefused",
               .message = std::string(created.message())};
   generation_ = generation;
   end_ = now + kRefusedPause;

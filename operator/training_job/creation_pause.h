@@ -10,12 +10,15 @@ namespace grapevine::training_job {
 
 inline constexpr Duration kRefusedPause = 30s;  // until somebody has mended the cause
 
-// The pause after the API server has refused a job's pods: because the template is invalid, a
-// policy or a quota forbids them, or a name is taken. Asking again soon mends nothing, and the job
-// is looked at often for other reasons. A changed spec ends the pause. Thread-compatible.
+// The server took a creation for impossible: the object is invalid, a policy or a quota forbids it,
+// or its name is taken. Asking again soon mends nothing.
+bool IsRefusal(const absl::Status& created);
+
+// The pause after the API server has refused a job's pods: the job is looked at much more often,
+// for other reasons. A changed spec ends it. Thread-compatible.
 class CreationPause {
  public:
-  // Whether `created`, the outcome of an attempt, is such a refusal; begins the pause if so.
+  // Whether `created`, the outcome of an attempt, is a refusal; begins the pause if so.
   bool Begin(const absl::Status& created, int64_t generation, Time now);
   // Of a pause that holds.
   std::optional<Refusal> At(int64_t generation, Time now) const;

@@ -10,6 +10,7 @@
 #include "operator/graph/mixing.h"
 #include "operator/graph/planner.h"
 #include "operator/training_job/apply.h"
+#include "operator/training_job/companions.h"
 #include "operator/training_job/creation_pause.h"
 #include "operator/training_job/disruption_tally.h"
 #include "operator/training_job/graph_record.h"
@@ -65,6 +66,7 @@ struct TrainingJobReconciler::OwnWrites {
   std::set<std::string> deleted;           // by uid
   DisruptionTally disruptions;
   CreationPause pause;
+  std::optional<Companions> companions;
   std::optional<api::TrainingJobStatus> status;
   Time status_at{};
   bool graph_unwritten = false;  // published, but not in the CommunicationGraph yet
@@ -281,6 +283,7 @@ absl::StatusOr<controller::Result> TrainingJobReconciler::Carry(const controller
   PublishGraph(request, observed, decision, own);  // before all else: members wait for views
   absl::Status status = ChangePods(observed, decision, own);
   status.Update(WriteGraphIfNew(request, observed, decision, own));
+  status.Update(MakeCompanionsIfNew(observed, decision, own));  // nobody waits for them
   if (absl::Status written = WriteStatusIfNew(object, observed, decision, own); written.ok()) {
     for (const JobEvent& event : decision.events) {
       if (parts_.on_event) parts_.on_event(request, event);
@@ -356,6 +359,21 @@ absl::Status TrainingJobReconciler::ChangePods(const Observed& observed, Decisio
     created = absl::OkStatus();  // the rest of the job goes on
   }
   status.Update(created);
+  return status;
+}
+
+absl::Status TrainingJobReconciler::MakeCompanionsIfNew(const Observed& observed,
+                                                        Decision& decision, OwnWrites& own) {
+  if (!parts_.companions) return absl::OkStatus();
+  Companions wanted = MakeCompanions(observed.job, IsOver(decision.status));
+  if (own.companions == wanted) return absl::OkStatus();
+  absl::Status status = EnsureCompanions(*parts_.client, observed.job, wanted);
+  if (IsRefusal(status)) {
+    LogWarn("job {} goes without: {}", observed.job.metadata.name, status.ToString());
+    decision.events.push_back({true, "CompanionRefused", std::string(status.message())});
+    status = absl::OkStatus();  // training does not need them
+  }
+  if (status.ok()) own.companions = std::move(wanted);
   return status;
 }
 

@@ -27,6 +27,7 @@ struct ReconcilerParts {
   // The cache of nodes; null while it is not known which there are. Empty where there are none.
   std::function<const controller::ObjectStore*()> nodes;
   topology::Hub* hub = nullptr;
+  bool companions = false;  // jobs have a disruption budget and a Service beside their pods
   const Clock* clock = nullptr;
   std::function<api::WallTime()> wall;
   // Told after the status was written; may be empty.
@@ -67,6 +68,7 @@ class TrainingJobReconciler final : public controller::Reconciler {
   void PublishGraph(const controller::Request& request, const Observed& observed,
                     Decision& decision, OwnWrites& own);
   absl::Status ChangePods(const Observed& observed, Decision& decision, OwnWrites& own);
+  absl::Status MakeCompanionsIfNew(const Observed& observed, Decision& decision, OwnWrites& own);
   absl::Status WriteGraphIfNew(const controller::Request& request, const Observed& observed,
                                Decision& decision, OwnWrites& own);
   absl::Status WriteStatusIfNew(const controller::Object& object, const Observed& observed,

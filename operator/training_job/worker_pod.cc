@@ -43,6 +43,15 @@ std::string PodName(const std::string& job, const PodToCreate& pod) {
   return fmt::format("{}-{}-{}", job, pod.slot, pod.incarnation);
 }
 
+json OwnerReference(const api::TrainingJob& job) {
+  return {{"apiVersion", api::kApiVersion},
+          {"kind", api::kTrainingJobKind},
+          {"name", job.metadata.name},
+          {"uid", job.metadata.uid},
+          {"controller", true},
+          {"blockOwnerDeletion", true}};
+}
+
 json MakeWorkerPod(const api::TrainingJob& job, const PodToCreate& pod,
                    const WorkerLaunch& launch) {
   json object = job.spec.workers.pod_template;
@@ -57,12 +66,7 @@ json MakeWorkerPod(const api::TrainingJob& job, const PodToCreate& pod,
   labels[api::kSlotLabel] = std::to_string(pod.slot);
   labels[api::kIncarnationLabel] = std::to_string(pod.incarnation);
   Mapping(metadata, "annotations")[api::kTemplateHashAnnotation] = TemplateHash(job.spec);
-  metadata["ownerReferences"] = json::array({{{"apiVersion", api::kApiVersion},
-                                              {"kind", api::kTrainingJobKind},
-                                              {"name", job.metadata.name},
-                                              {"uid", job.metadata.uid},
-                                              {"controller", true},
-                                              {"blockOwnerDeletion", true}}});
+  metadata["ownerReferences"] = json::array({OwnerReference(job)});
   json& spec = Mapping(object, "spec");
   spec["restartPolicy"] = "Never";
   json& containers = spec["containers"];
@@ -76,7 +80,12 @@ json MakeWorkerPod(const api::TrainingJob& job, const PodToCreate& pod,
   if (!containers[0].contains("terminationMessagePolicy")) {
     containers[0]["terminationMessagePolicy"] = "FallbackToLogsOnError";
   }
-  if (launch.pod_network) AddTolerations(spec);
+  if (launch.pod_network) {
+    AddTolerations(spec);
+    // With the Service of companions.h its name is one of the cluster's DNS.
+    spec["hostname"] = metadata["name"];
+    spec["subdomain"] = job.metadata.name;
+  }
   AddEnvironment(containers[0], job.metadata.name, launch);
   return object;
 }

@@ -11,6 +11,9 @@ namespace grapevine::training_job {
 // <job>-<slot>-<incarnation>: the same for whoever makes it, so that it can be made once only.
 std::string PodName(const std::string& job, const PodToCreate& pod);
 
+// The job as controlling owner.
+nlohmann::json OwnerReference(const api::TrainingJob& job);
+
 // How a worker pod is run and reaches the hub.
 struct WorkerLaunch {
   std::string hub_address;  // host:port

@@ -86,5 +86,22 @@ TEST_F(ClusterLifeTest, PodsOfALostNodeAreReplacedWithoutWaitingForIt) {
   Expect("tj/long", "jsonpath={.status.workers.disrupted}=1");
 }
 
+TEST_F(ClusterLifeTest, ABudgetAndAServiceGoWithAJob) {
+  Apply("job",
+        "{replicas: 3, minReplicas: 1, template: {spec: {containers: "
+        "[{name: worker, image: w}]}}}");
+  Expect("pdb/job", "jsonpath={.spec.minAvailable}=1");
+  Expect("service/job", "jsonpath={.spec.clusterIP}=None");
+  Expect("pod/job-0-0", "jsonpath={.spec.subdomain}=job");
+  const char* const kMore = R"({"spec":{"workers":{"minReplicas":2}}})";
+  ASSERT_TRUE(Kubectl({"patch", "tj", "job", "--type=merge", "-p", kMore}).ok());
+  Expect("pdb/job", "jsonpath={.spec.minAvailable}=2");
+  for (const char* kind : {"pdb", "service"}) {
+    const auto owner =
+        Kubectl({"get", kind, "job", "-o", "jsonpath={.metadata.ownerReferences[0].kind}"});
+    EXPECT_EQ(owner.value_or("none"), "TrainingJob") << kind;
+  }
+}
+
 }  // namespace
 }  // namespace grapevine::e2e
