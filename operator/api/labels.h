@@ -15,6 +15,7 @@ inline constexpr char kCommunicationGraphPlural[] = "communicationgraphs";
 
 // Labels of a worker pod. The UID of its controller reference, not these, says whose it is.
 inline constexpr char kJobNameLabel[] = "grapevine.dev/job-name";
+inline constexpr char kJobUidLabel[] = "grapevine.dev/job-uid";  // of a pod without an owner
 inline constexpr char kSlotLabel[] = "grapevine.dev/slot";
 inline constexpr char kIncarnationLabel[] = "grapevine.dev/incarnation";
 
@@ -30,5 +31,9 @@ inline constexpr char kTemplateHashAnnotation[] = "grapevine.dev/template-hash";
 inline constexpr char kPodDeletionCostAnnotation[] = "controller.kubernetes.io/pod-deletion-cost";
 // The type of the pod condition that says that the cluster, not the program, ended the pod.
 inline constexpr char kDisruptionTargetCondition[] = "DisruptionTarget";
+
+// Kueue's, of a job: each of its pods is admitted to the queue by itself.
+inline constexpr char kQueueNameLabel[] = "kueue.x-k8s.io/queue-name";
+inline constexpr char kQueuePriorityLabel[] = "kueue.x-k8s.io/priority-class";
 
 }  // namespace grapevine::api

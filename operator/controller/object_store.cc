@@ -76,9 +76,9 @@ std::vector<Object> ObjectStore::OwnedBy(const std::string& uid) const {
   return FoundLocked(by_owner_, uid);
 }
 
-std::vector<Object> ObjectStore::WithLabel(const std::string& value) const {
+std::vector<Object> ObjectStore::Orphans(const std::string& value) const {
   MutexLock lock(mutex_);
-  return FoundLocked(by_label_, value);
+  return FoundLocked(orphans_, value);
 }
 
 size_t ObjectStore::size() const {
@@ -146,8 +146,9 @@ void ObjectStore::IndexLocked(const Request& key, const json& object, bool add) 
     entry->second.erase(&key);
     if (entry->second.empty()) index.erase(entry);
   };
-  change(by_owner_, ControllerUidOf(object));
-  if (!indexed_label_.empty()) change(by_label_, LabelOf(object, indexed_label_));
+  const std::string owner = ControllerUidOf(object);
+  change(by_owner_, owner);
+  if (owner.empty() && !indexed_label_.empty()) change(orphans_, LabelOf(object, indexed_label_));
 }
 
 std::vector<Object> ObjectStore::FoundLocked(const Index& index, const std::string& value) const {

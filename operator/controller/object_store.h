@@ -34,13 +34,13 @@ struct ObjectChange {
   Object now;
 };
 
-// The last seen state of one resource, by name, with indexes by the controlling owner's UID and by
-// the value of one label. Reads never touch the network and may be stale. Cost of a lookup:
-// logarithmic, plus decoding what it finds, some microseconds a pod: objects are held as CBOR,
-// which is a fifth of the size of a JSON tree. Thread-safe.
+// The last seen state of one resource, by name, with indexes by the controlling owner's UID and, of
+// objects that nobody controls, by the value of one label. Reads never touch the network and may be
+// stale. Cost of a lookup: logarithmic, plus decoding what it finds, some microseconds a pod:
+// objects are held as CBOR, which is a fifth of the size of a JSON tree. Thread-safe.
 class ObjectStore {
  public:
-  // `indexed_label`: the key of the label that WithLabel finds by; empty for none.
+  // `indexed_label`: the key of the label that Orphans finds by; empty for none.
   explicit ObjectStore(std::string indexed_label = "");
 
   // Null when there is none.
@@ -49,7 +49,8 @@ class ObjectStore {
   std::vector<Object> List() const;
   // Those whose controller has this UID, in the order of namespace and name.
   std::vector<Object> OwnedBy(const std::string& uid) const;
-  std::vector<Object> WithLabel(const std::string& value) const;
+  // Those that nobody controls and whose indexed label has this value, in the same order.
+  std::vector<Object> Orphans(const std::string& value) const;
   size_t size() const;
 
   ObjectChange Put(nlohmann::json object);
@@ -79,7 +80,7 @@ class ObjectStore {
   mutable Mutex mutex_;
   std::map<Request, Bytes> objects_ ABSL_GUARDED_BY(mutex_);
   Index by_owner_ ABSL_GUARDED_BY(mutex_);
-  Index by_label_ ABSL_GUARDED_BY(mutex_);
+  Index orphans_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace grapevine::controller

@@ -173,7 +173,8 @@ void TrimWorkerPod(json& pod) {
     Keep(*metadata, {"name", "namespace", "uid", "resourceVersion", "creationTimestamp",
                      "deletionTimestamp", "labels", "annotations", "ownerReferences"});
     if (json* labels = Inner(*metadata, "labels")) {
-      Keep(*labels, {api::kJobNameLabel, api::kSlotLabel, api::kIncarnationLabel});
+      Keep(*labels,
+           {api::kJobNameLabel, api::kJobUidLabel, api::kSlotLabel, api::kIncarnationLabel});
     }
     if (json* annotations = Inner(*metadata, "annotations")) {
       Keep(*annotations, {api::kPodDeletionCostAnnotation, api::kTemplateHashAnnotation});

@@ -32,6 +32,17 @@ struct Refusal {
   Duration left{};
 };
 
+// Pods with the job's label that nobody controls: see adoption.h.
+struct Orphans {
+  struct Refused {
+    std::string pod;
+    std::string uid;
+    std::string why;  // "not its uid"
+  };
+  std::vector<std::string> adopted;  // just now, by name
+  std::vector<Refused> refused;
+};
+
 // A worker pod as the policies need it.
 struct WorkerPod {
   enum class State : uint8_t {
@@ -84,6 +95,7 @@ struct Observed {
   std::optional<api::CommunicationGraph> graph;
   int32_t disrupted = 0;  // pods that the cluster took, so far: see DisruptionTally
   std::optional<Refusal> refusal;
+  Orphans orphans;
   topology::Snapshot hub;
   Time now{};
   api::WallTime wall{};

@@ -9,6 +9,7 @@
 #include "operator/graph/invariants.h"
 #include "operator/graph/mixing.h"
 #include "operator/graph/planner.h"
+#include "operator/training_job/adoption.h"
 #include "operator/training_job/apply.h"
 #include "operator/training_job/companions.h"
 #include "operator/training_job/creation_pause.h"
@@ -240,6 +241,7 @@ absl::StatusOr<topology::JobRecord> TrainingJobReconciler::TakeOver(
 absl::StatusOr<Observed> TrainingJobReconciler::Observe(const controller::Request& request,
                                                         api::TrainingJob job, OwnWrites& own) {
   Observed observed{.job = std::move(job)};
+  observed.orphans = AdoptOrphans(*parts_.client, *parts_.pods, observed.job);
   ReadPods(observed.job, own, observed.pods);
   JudgeNodesOf(observed.pods);
   observed.disrupted = own.disruptions.Count(observed.pods, observed.job.status.workers.disrupted);

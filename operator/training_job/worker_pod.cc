@@ -62,7 +62,13 @@ json MakeWorkerPod(const api::TrainingJob& job, const PodToCreate& pod,
   json& labels = Mapping(metadata, "labels");
   metadata["name"] = PodName(job.metadata.name, pod);
   metadata["namespace"] = job.metadata.name_space;
+  for (const char* queue : {api::kQueueNameLabel, api::kQueuePriorityLabel}) {
+    const auto of_job = job.metadata.labels.find(queue);
+    // A template that names another queue means it.
+    if (of_job != job.metadata.labels.end()) labels.emplace(queue, of_job->second);
+  }
   labels[api::kJobNameLabel] = job.metadata.name;
+  labels[api::kJobUidLabel] = job.metadata.uid;
   labels[api::kSlotLabel] = std::to_string(pod.slot);
   labels[api::kIncarnationLabel] = std::to_string(pod.incarnation);
   Mapping(metadata, "annotations")[api::kTemplateHashAnnotation] = TemplateHash(job.spec);

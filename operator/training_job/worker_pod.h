@@ -23,9 +23,11 @@ struct WorkerLaunch {
   bool pod_network = false;
 };
 
-// The pod object: the template, and on top of it name, labels, the job as controlling owner, and
-// the environment that the first container's worker reads (worker/assembly/environment.h).
-// restartPolicy is Never: a worker that ends is another incarnation. Pure.
+// The pod object: the template, and on top of it name, labels (a Kueue queue's of the job too, so
+// that each pod is admitted alone: no gang waits, none is preempted whole), the job as controlling
+// owner, and the environment that the first container's worker reads
+// (worker/assembly/environment.h). restartPolicy is Never: a worker that ends is another
+// incarnation. Pure.
 nlohmann::json MakeWorkerPod(const api::TrainingJob& job, const PodToCreate& pod,
                              const WorkerLaunch& launch);
 

@@ -103,5 +103,18 @@ TEST_F(ClusterLifeTest, ABudgetAndAServiceGoWithAJob) {
   }
 }
 
+TEST_F(ClusterLifeTest, APodThatLostItsOwnerIsAdoptedAndAGatedOneIsPending) {
+  kubelet_->Hold("job");
+  Apply("job",
+        "{replicas: 1, template: {spec: {schedulingGates: [{name: example.com/queue}], "
+        "containers: [{name: worker, image: w}]}}}");
+  Expect("pod/job-0-0", "create");
+  Expect("tj/job", "jsonpath={.status.workers.active}=1");
+  const char* const kNoOwner = R"({"metadata":{"ownerReferences":null}})";
+  ASSERT_TRUE(Kubectl({"patch", "pod", "job-0-0", "--type=merge", "-p", kNoOwner}).ok());
+  Expect("pod/job-0-0", "jsonpath={.metadata.ownerReferences[0].name}=job");
+  EXPECT_EQ(*Kubectl({"get", "pods", "-o", "name"}), "pod/job-0-0\n");
+}
+
 }  // namespace
 }  // namespace grapevine::e2e

@@ -36,7 +36,7 @@ std::vector<std::string> NamesOf(const std::vector<Object>& objects) {
   return names;
 }
 
-TEST(ObjectStoreTest, FindsByNameOwnerAndLabel) {
+TEST(ObjectStoreTest, FindsByNameAndOwner) {
   ObjectStore store("job");
   store.Put(Pod("b", "o1", "x"));
   store.Put(Pod("a", "o1", "y"));
@@ -47,9 +47,21 @@ TEST(ObjectStoreTest, FindsByNameOwnerAndLabel) {
   EXPECT_THAT(NamesOf(store.List()), ElementsAre("a", "b", "c", "d"));
   EXPECT_THAT(NamesOf(store.OwnedBy("o1")), ElementsAre("a", "b"));
   EXPECT_THAT(store.OwnedBy("bystander"), IsEmpty());
-  EXPECT_THAT(NamesOf(store.WithLabel("x")), ElementsAre("b", "c"));
-  EXPECT_THAT(store.WithLabel(""), IsEmpty());
   EXPECT_EQ(store.size(), 4u);
+}
+
+TEST(ObjectStoreTest, FindsOrphansByLabel) {
+  ObjectStore store("job");
+  for (const char* name : {"b", "a"}) store.Put(Pod(name, "", "x"));
+  store.Put(Pod("c", "", "y"));
+  store.Put(Pod("d", "o1", "x"));
+  store.Put(Pod("e"));
+  EXPECT_THAT(NamesOf(store.Orphans("x")), ElementsAre("a", "b"));
+  EXPECT_THAT(store.Orphans(""), IsEmpty());
+  store.Put(Pod("a", "o1", "x", "2"));
+  EXPECT_THAT(NamesOf(store.Orphans("x")), ElementsAre("b"));
+  store.Put(Pod("d", "", "x", "2"));
+  EXPECT_THAT(NamesOf(store.Orphans("x")), ElementsAre("b", "d"));
 }
 
 TEST(ObjectStoreTest, MovesAnObjectBetweenIndexes) {
@@ -59,7 +71,6 @@ TEST(ObjectStoreTest, MovesAnObjectBetweenIndexes) {
   EXPECT_EQ(ResourceVersionOf(*change.before), "1");
   EXPECT_EQ(ResourceVersionOf(*change.now), "2");
   EXPECT_THAT(store.OwnedBy("o1"), IsEmpty());
-  EXPECT_THAT(store.WithLabel("x"), IsEmpty());
   EXPECT_THAT(NamesOf(store.OwnedBy("o2")), ElementsAre("a"));
   EXPECT_EQ(store.Erase({"default", "a"}).now, nullptr);
   EXPECT_THAT(store.OwnedBy("o2"), IsEmpty());
@@ -120,7 +131,7 @@ TEST(ObjectStoreTest, IndexesAgreeWithAScanAfterRandomChanges) {
         store.Erase({"default", any("p", 12)});
         break;
       default:
-        store.Put(Pod(any("p", 12), any("o", 3), any("l", 3), any("", 3)));
+        store.Put(Pod(any("p", 12), rng() % 2 == 0 ? "" : any("o", 3), any("l", 3), any("", 3)));
     }
     for (const char* owner : {"o0", "o1", "o2"}) {
       std::vector<std::string> scanned;
@@ -132,11 +143,11 @@ TEST(ObjectStoreTest, IndexesAgreeWithAScanAfterRandomChanges) {
     for (const char* label : {"l0", "l1", "l2"}) {
       std::vector<std::string> scanned;
       for (const Object& object : store.List()) {
-        if ((*object)["metadata"]["labels"]["job"] == label) {
+        if ((*object)["metadata"]["labels"]["job"] == label && ControllerUidOf(*object).empty()) {
           scanned.push_back(KeyOf(*object).name);
         }
       }
-      ASSERT_EQ(NamesOf(store.WithLabel(label)), scanned);
+      ASSERT_EQ(NamesOf(store.Orphans(label)), scanned);
     }
   }
 }

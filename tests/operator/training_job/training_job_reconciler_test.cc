@@ -2,6 +2,7 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "operator/api/labels.h"
 #include "operator/api/validation.h"
 #include "operator/local/api_server.h"
 #include "operator/training_job/apply.h"
@@ -108,7 +109,8 @@ class ReconcilerTest : public ::testing::Test {
   StandingClock clock_;
   local::ApiServer server_;
   RefusingClient client_{server_};
-  controller::ObjectStore jobs_, pods_, graphs_;
+  controller::ObjectStore jobs_, graphs_;
+  controller::ObjectStore pods_{api::kJobNameLabel};
   topology::Hub hub_;
   std::vector<std::string> events_;
   std::unique_ptr<TrainingJobReconciler> reconciler_;
