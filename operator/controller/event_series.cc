@@ -40,7 +40,7 @@ std::optional<EventWrite> EventSeries::Add(Event event, Time now,
     series.written = now;
     return series.write;
   }
-  if (series_.size() >= kMaxSeries || !MaySpend(event.regarding.uid, now)) return std::nullopt;
+  if (series_.size() >= kMaxSeries || !MaySpend(event, now)) return std::nullopt;
   Series series{
       .write = {.event = event, .first = wall, .last = wall}, .written = now, .seen = now};
   series.write.name = fmt::format("{}.{:016x}{:08x}", event.regarding.name, seed_, ++made_);
@@ -58,8 +58,9 @@ std::vector<EventWrite> EventSeries::TakeDue(Time now, bool all) {
   return due;
 }
 
-bool EventSeries::MaySpend(const std::string& uid, Time now) {
-  const auto [entry, made] = allowances_.try_emplace(uid, Allowance{.at = now});
+bool EventSeries::MaySpend(const Event& event, Time now) {
+  const auto [entry, made] =
+      allowances_.try_emplace({event.regarding.uid, event.reason}, Allowance{.at = now});
   Allowance& allowance = entry->second;
   allowance.left =
       std::min<double>(kBurst, allowance.left + ToSeconds(now - allowance.at) / ToSeconds(kRefill));

@@ -7,7 +7,7 @@
 #include <map>
 #include <optional>
 #include <string>
-#include <tuple>
+#include <utility>
 #include <vector>
 
 #include "nlohmann/json.hpp"
@@ -48,8 +48,10 @@ struct EventWrite {
 // Which events are worth a write. Pure. As the Kubernetes recorders do it:
 //   - the same event again within kSeriesEnd counts up in the first one's series, which is written
 //     at most every kSeriesWrite;
-//   - each object may have kBurst events at once, then one per kRefill: what is more is dropped.
-// Thread-compatible; holds at most kMaxSeries events and kMaxSeries objects.
+//   - each object may have kBurst events of one reason at once, then one per kRefill: what is more
+//     is dropped. (Kubernetes counts all reasons together, but then who comes and goes takes the
+//     words from whoever says that all is over.)
+// Thread-compatible; holds at most kMaxSeries events and as many allowances.
 class EventSeries {
  public:
   static constexpr Duration kSeriesEnd = 360s;
@@ -77,13 +79,13 @@ class EventSeries {
     Time at{};
   };
 
-  bool MaySpend(const std::string& uid, Time now);
+  bool MaySpend(const Event& event, Time now);
   void Forget(Time now);
 
   const uint64_t seed_;
   uint64_t made_ = 0;
   std::map<Event, Series> series_;
-  std::map<std::string, Allowance> allowances_;  // by uid
+  std::map<std::pair<std::string, std::string>, Allowance> allowances_;  // by uid and reason
 };
 
 // As Event of events.k8s.io/v1. `controller` and `instance` say who reports.

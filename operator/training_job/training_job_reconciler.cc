@@ -18,6 +18,7 @@
 #include "operator/training_job/job_status.h"
 #include "operator/training_job/learning.h"
 #include "operator/training_job/lost_nodes.h"
+#include "operator/training_job/news.h"
 #include "operator/training_job/worker_pod.h"
 
 namespace grapevine::training_job {
@@ -68,6 +69,7 @@ struct TrainingJobReconciler::OwnWrites {
   DisruptionTally disruptions;
   CreationPause pause;
   std::optional<Companions> companions;
+  News news;
   std::optional<api::TrainingJobStatus> status;
   Time status_at{};
   bool graph_unwritten = false;  // published, but not in the CommunicationGraph yet
@@ -282,11 +284,13 @@ absl::StatusOr<controller::Result> TrainingJobReconciler::Carry(const controller
         {true, "CheckpointUnreadable",
          fmt::format("a checkpoint cannot be loaded, an older one is next: {}", one.reason)});
   }
+  own.news.Note(observed, decision);
   PublishGraph(request, observed, decision, own);  // before all else: members wait for views
   absl::Status status = ChangePods(observed, decision, own);
   status.Update(WriteGraphIfNew(request, observed, decision, own));
   status.Update(MakeCompanionsIfNew(observed, decision, own));  // nobody waits for them
   if (absl::Status written = WriteStatusIfNew(object, observed, decision, own); written.ok()) {
+    for (JobEvent& event : own.news.Take()) decision.events.push_back(std::move(event));
     for (const JobEvent& event : decision.events) {
       if (parts_.on_event) parts_.on_event(request, event);
     }
@@ -337,6 +341,7 @@ void TrainingJobReconciler::PublishGraph(const controller::Request& request,
 absl::Status TrainingJobReconciler::ChangePods(const Observed& observed, Decision& decision,
                                                OwnWrites& own) {
   absl::Status status;
+  std::vector<PodToDelete> gone;
   for (const PodToDelete& pod : decision.remove) {
     // One of ours that the cache does not show yet has no uid to name it by; the next decision
     // will.
@@ -344,14 +349,22 @@ absl::Status TrainingJobReconciler::ChangePods(const Observed& observed, Decisio
     LogInfo("pod {} is deleted: {}", pod.name, pod.reason);
     own.deleted.insert(pod.uid);
     absl::Status deleted = DeletePod(*parts_.client, observed.job.metadata.name_space, pod);
-    if (!deleted.ok()) own.deleted.erase(pod.uid);
+    if (deleted.ok()) {
+      gone.push_back(pod);
+    } else {
+      own.deleted.erase(pod.uid);
+    }
     status.Update(deleted);
   }
   const Time now = parts_.clock->Now();
-  absl::Status created = CreatePods(
-      *parts_.client, observed.job, decision.create, launch_, [&](const PodToCreate& pod) {
-        own.created[PodName(observed.job.metadata.name, pod)] = {pod, now};
-      });
+  std::vector<std::string> made;
+  absl::Status created = CreatePods(*parts_.client, observed.job, decision.create, launch_,
+                                    [&](const PodToCreate& pod) {
+                                      made.push_back(PodName(observed.job.metadata.name, pod));
+                                      own.created[made.back()] = {pod, now};
+                                    });
+  own.news.NoteDeleted(gone);
+  own.news.NoteCreated(made);
   const int64_t generation = observed.job.metadata.generation;
   if (own.pause.Begin(created, generation, now)) {
     const Refusal refusal = *own.pause.At(generation, now);

@@ -10,6 +10,7 @@ namespace grapevine::e2e {
 namespace {
 
 using nlohmann::json;
+using ::testing::HasSubstr;
 
 const controller::Resource kPods = {"", "v1", "pods"};
 const controller::Resource kNodes = {"", "v1", "nodes", /*cluster_wide=*/true};
@@ -114,6 +115,31 @@ TEST_F(ClusterLifeTest, APodThatLostItsOwnerIsAdoptedAndAGatedOneIsPending) {
   ASSERT_TRUE(Kubectl({"patch", "pod", "job-0-0", "--type=merge", "-p", kNoOwner}).ok());
   Expect("pod/job-0-0", "jsonpath={.metadata.ownerReferences[0].name}=job");
   EXPECT_EQ(*Kubectl({"get", "pods", "-o", "name"}), "pod/job-0-0\n");
+}
+
+TEST_F(ClusterLifeTest, APodThatCannotStartIsNamedByItsJob) {
+  kubelet_->Hold("job");
+  Apply("job", "{replicas: 1, template: {spec: {containers: [{name: worker, image: w}]}}}");
+  Expect("pod/job-0-0", "create");
+  auto pod = client_->Get(kPods, name_space_, "job-0-0");
+  ASSERT_TRUE(pod.ok()) << pod.status();
+  (*pod)["status"]["containerStatuses"] = {
+      {{"name", "worker"},
+       {"image", "w"},
+       {"imageID", ""},
+       {"ready", false},
+       {"restartCount", 0},
+       {"state", {{"waiting", {{"reason", "ErrImagePull"}, {"message", "no such image"}}}}}}};
+  ASSERT_TRUE(client_->UpdateStatus(kPods, *pod).ok());
+  std::string described;
+  const auto says = [&](const char* text) { return described.find(text) != std::string::npos; };
+  const Time deadline = clock_.Now() + 30s;
+  do {
+    described = Kubectl({"describe", "tj", "job"}).value_or("");
+  } while (clock_.Now() < deadline && !says("PodWaiting"));
+  EXPECT_THAT(described, HasSubstr("job-0-0: ImagePullBackOff: no such image"));
+  EXPECT_THAT(described, HasSubstr("pod job-0-0 waits: ImagePullBackOff"));
+  EXPECT_THAT(described, HasSubstr("1 pod created: job-0-0"));
 }
 
 }  // namespace

@@ -62,7 +62,7 @@ TEST(EventSeries, ASeriesEndsAfterSixQuietMinutes) {
   EXPECT_EQ(later->count, 1);
 }
 
-TEST(EventSeries, AnObjectHasTwentyFiveAtOnceAndThenOneInFiveMinutes) {
+TEST(EventSeries, AnObjectHasTwentyFiveOfAReasonAtOnceAndThenOneInFiveMinutes) {
   EventSeries series(7);
   int written = 0;
   for (int i = 0; i < 100; ++i)
@@ -71,6 +71,14 @@ TEST(EventSeries, AnObjectHasTwentyFiveAtOnceAndThenOneInFiveMinutes) {
   EXPECT_TRUE(series.Add(Joined("of another", "u2"), kStart, kWall));
   EXPECT_FALSE(series.Add(Joined("x"), kStart + 299s, kWall));
   EXPECT_TRUE(series.Add(Joined("y"), kStart + 301s, kWall));
+}
+
+TEST(EventSeries, WhatHappensOftenTakesNoWordsFromTheRest) {
+  EventSeries series(7);
+  for (int i = 0; i < 100; ++i) series.Add(Joined(std::to_string(i)), kStart, kWall);
+  Event failed = Joined("no data");
+  failed.reason = "Failed";
+  EXPECT_TRUE(series.Add(failed, kStart, kWall));
 }
 
 TEST(EventSeries, AnyNumberOfObjectsNeedsBoundedMemory) {

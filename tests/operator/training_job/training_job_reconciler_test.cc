@@ -161,7 +161,7 @@ TEST_F(ReconcilerTest, ScaleInDeletesAsManyAsAskedWhileTheCacheIsBehind) {
 
 TEST_F(ReconcilerTest, WritesStatusOnceAndSpeaksAfterwards) {
   ASSERT_TRUE(Reconcile().ok());
-  EXPECT_THAT(events_, ::testing::ElementsAre("Initialized"));
+  EXPECT_THAT(events_, ::testing::ElementsAre("Initialized", "PodsCreated"));
   Refresh();
   ASSERT_TRUE(Reconcile().ok());
   Refresh();
@@ -169,7 +169,7 @@ TEST_F(ReconcilerTest, WritesStatusOnceAndSpeaksAfterwards) {
   ASSERT_TRUE(Reconcile().ok());
   Refresh();
   EXPECT_EQ(controller::ResourceVersionOf(*jobs_.Get({"default", "digits"})), version);
-  EXPECT_THAT(events_, SizeIs(1));
+  EXPECT_THAT(events_, SizeIs(2));
 }
 
 TEST_F(ReconcilerTest, AGraphThatCouldNotBeWrittenIsWrittenLater) {
