@@ -61,7 +61,10 @@ TEST_F(ClusterLifeTest, PodsOfALostNodeAreReplacedWithoutWaitingForIt) {
       spec:
         containers: [{{name: worker, image: w}}]
         tolerations:
-          - {{key: node.kubernetes.io/unreachable, operator: Exists, effect: NoExecute, tolerationSeconds: {}}})";
+          - key: node.kubernetes.io/unreachable
+            operator: Exists
+            effect: NoExecute
+            tolerationSeconds: {})";
   Apply("short", fmt::format(fmt::runtime(kTolerates), 1));
   Expect("pod/short-0-0", "condition=Ready");
   Apply("long", fmt::format(fmt::runtime(kTolerates), 600));
