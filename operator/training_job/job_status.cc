@@ -6,8 +6,8 @@
 
 #include "fmt/format.h"
 #include "operator/api/labels.h"
-#include "operator/training_job/learning.h"
 #include "operator/training_job/hindrances.h"
+#include "operator/training_job/learning.h"
 
 namespace grapevine::training_job {
 namespace {
