@@ -54,7 +54,8 @@ TEST(Companions, AreTheJobsAndFindItsPods) {
   const json& labels = pod["metadata"]["labels"];
   for (const json& selector : {(*companions.disruption_budget)["spec"]["selector"]["matchLabels"],
                                companions.service["spec"]["selector"]}) {
-    for (const auto& [key, value] : selector.items()) EXPECT_EQ(labels.value(key, ""), value);
+    for (const auto& [key, value] : selector.items())
+      EXPECT_EQ(labels.value(key, ""), value.get<std::string>());
   }
   EXPECT_EQ(companions.service["spec"]["clusterIP"], "None");
   EXPECT_EQ(pod["spec"]["subdomain"], companions.service["metadata"]["name"]);
