@@ -1,5 +1,7 @@
 #include "operator/training_job/training_job_reconciler.h"
 
+#include <atomic>
+
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "operator/api/labels.h"
@@ -38,7 +40,7 @@ class RefusingClient final : public controller::ForwardingClient {
 
   controller::Resource refused;  // its status
   absl::Status refuses_pods;     // why, unless Ok
-  int tries = 0;                 // to make a pod
+  std::atomic<int> tries = 0;    // to make a pod; from several threads
 };
 
 class SilentSink final : public topology::Sink {
