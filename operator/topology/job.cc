@@ -91,6 +91,15 @@ Job::Job(const JobConfig& config, const JobRecord& before, uint64_t first_reques
   TakeOver(before, now);
 }
 
+void Job::SetConfig(const JobConfig& config) {
+  const bool changed = config.spec_json != config_.spec_json;
+  config_ = config;
+  if (!changed || state_.stopped) return;
+  HubMessage message;
+  message.mutable_spec_changed()->set_spec_json(config_.spec_json);
+  for (auto& [id, registrant] : registrants_) Send(registrant, message);
+}
+
 Job::Registrant* Job::Find(MemberId id) {
   auto it = registrants_.find(id);
   return it == registrants_.end() ? nullptr : &it->second;

@@ -37,7 +37,8 @@ class Job {
   // `first_request`: the number of its first request to a member.
   Job(const JobConfig& config, const JobRecord& before, uint64_t first_request, Time now);
 
-  void SetConfig(const JobConfig& config) { config_ = config; }
+  // Tells those who were assigned what of the spec has changed for them.
+  void SetConfig(const JobConfig& config);
   const JobConfig& config() const { return config_; }
 
   // --- from the streams (job.cc) ---

@@ -51,6 +51,16 @@ uint64_t ApplyChecked(topology::Hub& hub, const controller::Request& request,
   return hub.Apply(KeyOf(request), directives);
 }
 
+std::string SpecForWorkers(const api::TrainingJobSpec& spec) {
+  nlohmann::json seen = api::ToJson(spec);
+  for (const char* field : {"workers", "graph", "failurePolicy", "suspend", "activeDeadlineSeconds",
+                            "ttlSecondsAfterFinished", "managedBy"}) {
+    seen.erase(field);
+  }
+  seen["checkpoint"].erase("everySeconds");  // the hub asks for them
+  return seen.dump();
+}
+
 bool DiffersByProgressAlone(api::TrainingJobStatus a, const api::TrainingJobStatus& b) {
   a.progress = b.progress;
   return a == b;
@@ -252,7 +262,7 @@ absl::StatusOr<Observed> TrainingJobReconciler::Observe(const controller::Reques
     if (parsed.ok()) observed.graph = *std::move(parsed);
   }
   const topology::JobConfig config{.uid = observed.job.metadata.uid,
-                                   .spec_json = api::ToJson(observed.job.spec).dump(),
+                                   .spec_json = SpecForWorkers(observed.job.spec),
                                    .batch_size = observed.job.spec.training.batch_size,
                                    .data_epochs = observed.job.spec.training.epochs,
                                    .guessing_loss = GuessingLoss(observed.job.spec.training)};

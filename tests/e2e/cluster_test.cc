@@ -1,8 +1,11 @@
 // `grapevine operator` against a real API server, with worker processes for pods.
 
+#include <algorithm>
 #include <csignal>
+#include <filesystem>
 #include <memory>
 #include <string>
+#include <thread>
 
 #include "fmt/format.h"
 #include "gmock/gmock.h"
@@ -115,6 +118,33 @@ TEST_F(ClusterTest, AJobIsScaledSuspendedAndGoesOnFromItsCheckpoint) {
   ASSERT_TRUE(wait_for("condition=Succeeded"));
   EXPECT_EQ(value(".status.workers.restarts"), "0");
   EXPECT_EQ(value(".status.progress.percent"), "100");
+}
+
+TEST_F(ClusterTest, AChangeOfTheSpecReachesRunningWorkers) {
+  auto grapevine = StartOperator("operator");
+  StartKubelet();
+  const std::filesystem::path folder = plane_.folder() + "/live";
+  ASSERT_TRUE(Kubectl({"apply"}, DigitsJob(100'000, folder)).ok());
+  const auto patch = [&](const std::string& spec) {
+    return Kubectl({"patch", "tj", "digits", "--type=merge", "-p", "{\"spec\":" + spec + "}"}).ok();
+  };
+  const auto checkpoints = [&] {
+    std::error_code none;
+    return std::ranges::count_if(
+        std::filesystem::recursive_directory_iterator(folder, none),
+        [](const auto& entry) { return entry.path().extension() == ".safetensors"; });
+  };
+  const auto wait_for_checkpoints = [&](const auto& enough) {
+    const Time limit = clock_.Now() + 30s;
+    while (!enough(checkpoints()) && clock_.Now() < limit) std::this_thread::sleep_for(20ms);
+    return enough(checkpoints());
+  };
+  ASSERT_TRUE(patch(R"({"checkpoint":{"everySeconds":1}})"));
+  EXPECT_TRUE(wait_for_checkpoints([](auto count) { return count >= 3; })) << grapevine->Log();
+  const auto uids = Kubectl({"get", "pods", "-o", "jsonpath={.items[*].metadata.uid}"});
+  ASSERT_TRUE(patch(R"({"checkpoint":{"keep":1},"exchange":{"encoding":"BFloat16","perStep":2}})"));
+  EXPECT_TRUE(wait_for_checkpoints([](auto count) { return count == 1; })) << grapevine->Log();
+  EXPECT_EQ(*Kubectl({"get", "pods", "-o", "jsonpath={.items[*].metadata.uid}"}), *uids);
 }
 
 TEST_F(ClusterTest, AStandbyTakesOverFromALeaderThatLeaves) {

@@ -48,6 +48,7 @@ class WorkerParts final : public control::Parts {
   void Build(const control::proto::Assign& assign) override;
   void BecomeMember(uint64_t member) override;
   void Begin(const control::proto::Start& start) override;
+  void SetSpec(const std::string&) override {}
   void SetView(const gossip::View& view) override;
   void SetProgress(const control::proto::Progress&) override {}
   void Train() override { training = true; }

@@ -2,8 +2,6 @@
 
 #include <utility>
 
-#include "nlohmann/json.hpp"
-#include "operator/api/validation.h"
 #include "worker/assembly/spec_options.h"
 #include "worker/backend/onednn/onednn_backend.h"
 #include "worker/dataset/permutation.h"
@@ -54,11 +52,11 @@ void MakeTraining(uint64_t own_seed, const JobPartsOptions& options, JobParts& j
 
 std::optional<Unfit> MakeJobParts(const topology::v1::Assign& assign,
                                   const JobPartsOptions& options, JobParts& job) {
-  const auto object = nlohmann::json::parse(assign.spec_json(), nullptr, false);
-  auto spec = api::TrainingJobSpecFromJson(object);
+  auto spec = ParseSpec(assign.spec_json());
   if (!spec.ok()) return Unfit{"InvalidSpec", std::string(spec.status().message())};
   job.uid = assign.job_uid();
   job.spec = *std::move(spec);
+  job.checkpoints_kept = job.spec.checkpoint.keep;
   if (auto unfit = MakeModel(options.threads, job)) return unfit;
   job.store =
       std::make_unique<store::ParameterStore>(job.model->layout().size, gossip::kChunkElements);

@@ -25,7 +25,8 @@ namespace grapevine::assembly {
 // so that they end in the reverse one.
 struct JobParts {
   std::string uid;
-  api::TrainingJobSpec spec;
+  api::TrainingJobSpec spec;     // as it was assigned
+  int32_t checkpoints_kept = 1;  // as the spec is now; the errands' alone, once all is made
   std::unique_ptr<const dataset::Dataset> dataset;
   std::unique_ptr<backend::Backend> backend;
   std::unique_ptr<nn::Model> model;

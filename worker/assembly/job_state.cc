@@ -86,7 +86,7 @@ absl::Status WriteCheckpoint(const JobParts& job, const std::string& path,
   const absl::Status status =
       checkpoint::Write(path, ManifestOf(job, progress), job.model->layout(), weights);
   if (status.ok()) {
-    checkpoint::Retain(job.spec.checkpoint.path, job.uid, job.spec.checkpoint.keep, path);
+    checkpoint::Retain(job.spec.checkpoint.path, job.uid, job.checkpoints_kept, path);
     LogInfo("checkpoint {}", path);
   } else {
     LogError("checkpoint {}: {}", path, std::string(status.message()));

@@ -1,5 +1,8 @@
 #include "worker/assembly/spec_options.h"
 
+#include "nlohmann/json.hpp"
+#include "operator/api/validation.h"
+
 namespace grapevine::assembly {
 namespace {
 
@@ -28,6 +31,10 @@ optimizer::Scaling ScalingOf(api::LearningRateScaling scaling) {
 }
 
 }  // namespace
+
+absl::StatusOr<api::TrainingJobSpec> ParseSpec(const std::string& spec_json) {
+  return api::TrainingJobSpecFromJson(nlohmann::json::parse(spec_json, nullptr, false));
+}
 
 dataset::Source SourceOf(const api::Dataset& spec) {
   return {.name = api::ToString(spec.name),

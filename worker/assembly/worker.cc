@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "worker/assembly/job_state.h"
+#include "worker/assembly/spec_options.h"
 
 namespace grapevine::assembly {
 
@@ -152,6 +153,19 @@ void Worker::BeginCopy(const proto::Start& start) {
     client_->Post(
         [status, seconds](control::Session& session) { session.OnStarted(status, seconds); });
   });
+}
+
+void Worker::SetSpec(const std::string& spec_json) {
+  const auto spec = ParseSpec(spec_json);
+  if (!spec.ok()) {
+    LogError("the job's new spec cannot be used: {}", std::string(spec.status().message()));
+    return;
+  }
+  const int32_t keep = spec->checkpoint.keep;
+  LogInfo("the job's spec has changed: {} exchanges per step in {}, {} checkpoints kept",
+          spec->exchange.per_step, api::ToString(spec->exchange.encoding), keep);
+  job_->driver->SetPolicy(ExchangePolicyOf(spec->exchange));
+  errands_.Post([job = job_, keep] { job->checkpoints_kept = keep; });
 }
 
 void Worker::SetView(const gossip::View& view) {

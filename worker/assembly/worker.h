@@ -48,6 +48,7 @@ class Worker final : public control::Parts {
   void Build(const topology::v1::Assign& assign) override;
   void BecomeMember(uint64_t member) override;
   void Begin(const topology::v1::Start& start) override;
+  void SetSpec(const std::string& spec_json) override;
   void SetView(const gossip::View& view) override;
   void SetProgress(const topology::v1::Progress& progress) override;
   void Train() override;

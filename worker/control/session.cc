@@ -118,6 +118,8 @@ void Session::OnMessage(const proto::HubMessage& message) {
       return parts_.Stop(message.refused().reason(), /*refused=*/true);
     case proto::HubMessage::kStop:
       return parts_.Stop(message.stop().reason(), /*refused=*/false);
+    case proto::HubMessage::kSpecChanged:
+      return OnSpec(message.spec_changed().spec_json());
     case proto::HubMessage::kStart:
     case proto::HubMessage::kView:
     case proto::HubMessage::kProgress:
@@ -185,14 +187,28 @@ void Session::OnAssign(const proto::Assign& assign) {
     building_ = true;
     holds_state_ = false;
     BeginAnew();
+    spec_json_ = assign.spec_json();
+    spec_changed_ = false;
     return parts_.Build(assign);
   }
-  if (building_) return;  // OnBuilt goes on with the new id
+  OnSpec(assign.spec_json());  // it may have changed while there was no stream
+  if (building_) return;       // OnBuilt goes on with the new id
   parts_.leases()->SetConnected(true);
   if (same_member) return;
   BeginAnew();
   parts_.BecomeMember(member_);
   SendBuilt();
+}
+
+void Session::OnSpec(const std::string& spec_json) {
+  if (spec_json == spec_json_) return;
+  spec_json_ = spec_json;
+  spec_changed_ = true;
+  TellSpec();
+}
+
+void Session::TellSpec() {
+  if (built_ && std::exchange(spec_changed_, false)) parts_.SetSpec(spec_json_);
 }
 
 void Session::BeginAnew() {
@@ -211,6 +227,7 @@ void Session::OnBuilt(const std::string& job_uid, const proto::Built& built) {
   built_ = built;
   parts_.BecomeMember(member_);
   parts_.leases()->SetConnected(connected_);
+  TellSpec();
   SendBuilt();
 }
 

@@ -35,6 +35,8 @@ class Parts {
   // paused. -> OnStarted or, of a checkpoint, OnUnreadable; always, and until then no other Begin.
   virtual void Begin(const proto::Start& start) = 0;
 
+  // What was built goes on under this spec: what may not change while a job runs is as it was.
+  virtual void SetSpec(const std::string& spec_json) = 0;
   virtual void SetView(const gossip::View& view) = 0;
   virtual void SetProgress(const proto::Progress& progress) = 0;
   // Admitted: train from now on.
@@ -119,6 +121,8 @@ class Session {
   void Send(const proto::WorkerMessage& message);
   void OnDirective(const proto::HubMessage& message);
   void OnAssign(const proto::Assign& assign);
+  void OnSpec(const std::string& spec_json);
+  void TellSpec();
   void BeginAnew();
   void OnStart(const proto::Start& start);
   void BeginNext();
@@ -143,6 +147,8 @@ class Session {
   bool left_ = false;
   uint64_t member_ = 0;
   std::string job_uid_;
+  std::string spec_json_;      // the newest
+  bool spec_changed_ = false;  // since the parts were told of it
   bool building_ = false;
   std::optional<proto::Built> built_;
   bool beginning_ = false;                // a Begin is to be answered

@@ -439,6 +439,10 @@ void Driver::SetView(View view) {
   thread_->Post([this, view = std::move(view)] { thread_->Happened(ViewChanged{view}); });
 }
 
+void Driver::SetPolicy(const ExchangePolicy& policy) {
+  thread_->Post([this, policy] { thread_->Happened(PolicyChanged{policy}); });
+}
+
 void Driver::NoteStep() { thread_->NoteStep(); }
 
 void Driver::SetBackToBack(bool on) {

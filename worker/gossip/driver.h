@@ -49,6 +49,9 @@ class Driver {
   // that).
   void SetView(View view);
 
+  // Holds from the next offer on; an offer says how it is encoded, so members may differ.
+  void SetPolicy(const ExchangePolicy& policy);
+
   // The trainer made a step: the debt grows by per_step, capped at it. Cheap enough for every step.
   void NoteStep();
 

@@ -84,6 +84,11 @@ void Engine::On(Time now, const ViewChanged& event, Effects& effects) {
   }
 }
 
+void Engine::On(Time now, const PolicyChanged& event, Effects& effects) {
+  policy_ = event.policy;
+  On(now, StepsMade{0}, effects);  // what was owed before is capped as it is from now on
+}
+
 void Engine::On(Time, const StepsMade& event, Effects&) {
   const double cap = std::max(policy_.per_step, 1.0);
   debt_ = policy_.per_step == 0

@@ -25,6 +25,9 @@ struct IdentityChanged {
 struct ViewChanged {
   View view;
 };
+struct PolicyChanged {
+  ExchangePolicy policy;
+};
 struct StepsMade {
   uint64_t steps = 0;
 };
@@ -52,9 +55,10 @@ struct PeerRejected {
 };
 struct Tick {};  // only time has passed
 
-using GossipEvent = std::variant<IdentityChanged, ViewChanged, StepsMade, BackToBackSet,
-                                 FinishBegun, IdleBegun, StopBegun, FrameArrived, ChunkMixed,
-                                 ChunkSpoilt, ExchangeBarred, PeerLost, PeerRejected, Tick>;
+using GossipEvent =
+    std::variant<IdentityChanged, ViewChanged, PolicyChanged, StepsMade, BackToBackSet, FinishBegun,
+                 IdleBegun, StopBegun, FrameArrived, ChunkMixed, ChunkSpoilt, ExchangeBarred,
+                 PeerLost, PeerRejected, Tick>;
 
 struct EngineOptions {
   uint64_t seed = 0;
@@ -93,6 +97,7 @@ class Engine {
  private:
   void On(Time now, const IdentityChanged& event, Effects& effects);
   void On(Time now, const ViewChanged& event, Effects& effects);
+  void On(Time now, const PolicyChanged& event, Effects& effects);
   void On(Time now, const StepsMade& event, Effects& effects);
   void On(Time now, const BackToBackSet& event, Effects& effects);
   void On(Time now, const FinishBegun& event, Effects& effects);
@@ -126,7 +131,7 @@ class Engine {
   void RefreshCounts();
 
   const ChunkGrid grid_;
-  const ExchangePolicy policy_;
+  ExchangePolicy policy_;
   const Duration least_patience_;
   MemberId member_ = 0;
   bool back_to_back_ = false;

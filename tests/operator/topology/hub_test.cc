@@ -60,8 +60,8 @@ const JobKey kJob{"default", "digits"};
 
 class HubTest : public ::testing::Test {
  protected:
-  void MakeJob() {
-    hub_.EnsureJob(kJob, {.uid = "u1", .spec_json = "{}", .batch_size = 10, .data_epochs = 1});
+  void MakeJob(const std::string& spec_json = "{}") {
+    hub_.EnsureJob(kJob, {.uid = "u1", .spec_json = spec_json, .batch_size = 10, .data_epochs = 1});
   }
   SessionId Register(const std::shared_ptr<NotingSink>& sink, const std::string& pod) {
     const SessionId session = hub_.Connect(sink);
@@ -83,6 +83,22 @@ TEST_F(HubTest, AssignsEachRegistrantAnIdOfItsOwn) {
   ASSERT_EQ(first->sent().size(), 1u);
   EXPECT_EQ(first->sent()[0].assign().job_uid(), "u1");
   EXPECT_NE(first->sent()[0].assign().member(), second->sent()[0].assign().member());
+}
+
+TEST_F(HubTest, TellsAllOfANewSpecOnceAndThoseWhoComeLaterHaveItFromTheirAssign) {
+  MakeJob("old");
+  const auto first = std::make_shared<NotingSink>();
+  const auto later = std::make_shared<NotingSink>();
+  Register(first, "a");
+  MakeJob("old");
+  MakeJob("new");
+  MakeJob("new");
+  Register(later, "b");
+  ASSERT_EQ(first->sent().size(), 2u);
+  EXPECT_EQ(first->sent()[0].assign().spec_json(), "old");
+  EXPECT_EQ(first->sent()[1].spec_changed().spec_json(), "new");
+  ASSERT_EQ(later->sent().size(), 1u);
+  EXPECT_EQ(later->sent()[0].assign().spec_json(), "new");
 }
 
 TEST_F(HubTest, ClosesTheStreamOfAWorkerWhoseJobItDoesNotKnow) {

@@ -43,10 +43,15 @@ class RefusingClient final : public controller::ForwardingClient {
   std::atomic<int> tries = 0;    // to make a pod; from several threads
 };
 
-class SilentSink final : public topology::Sink {
+class SpecSink final : public topology::Sink {
  public:
-  bool Send(const topology::HubMessage&) override { return true; }
+  bool Send(const topology::HubMessage& message) override {
+    if (message.has_spec_changed()) specs.push_back(message.spec_changed().spec_json());
+    return true;
+  }
   void Close() override {}
+
+  std::vector<std::string> specs;
 };
 
 // The reconciler over the in-memory API server, with caches that are filled by hand: what it must
@@ -97,7 +102,7 @@ class ReconcilerTest : public ::testing::Test {
     message.mutable_register_()->set_namespace_("default");
     message.mutable_register_()->set_job("digits");
     message.mutable_register_()->set_pod(pod);
-    const topology::SessionId session = hub_.Connect(std::make_shared<SilentSink>());
+    const topology::SessionId session = hub_.Connect(sink_);
     hub_.OnMessage(session, message);
     message.mutable_built()->set_samples(100);
     hub_.OnMessage(session, message);
@@ -115,6 +120,7 @@ class ReconcilerTest : public ::testing::Test {
   controller::ObjectStore pods_{api::kJobNameLabel};
   topology::Hub hub_;
   std::vector<std::string> events_;
+  const std::shared_ptr<SpecSink> sink_ = std::make_shared<SpecSink>();
   std::unique_ptr<TrainingJobReconciler> reconciler_;
 };
 
@@ -159,6 +165,31 @@ TEST_F(ReconcilerTest, ScaleInDeletesAsManyAsAskedWhileTheCacheIsBehind) {
   ASSERT_TRUE(Reconcile().ok());
   for (int i = 0; i < 3; ++i) (void)Reconcile();
   EXPECT_THAT(ListOf(kPods), SizeIs(2));
+}
+
+TEST_F(ReconcilerTest, WorkersAreToldOfWhatConcernsThemAlone) {
+  ASSERT_TRUE(Reconcile().ok());
+  Refresh();
+  Join("digits-0-0");
+  const auto set = [&](const char* field, const nlohmann::json& value) {
+    Refresh();
+    nlohmann::json job = *jobs_.Get({"default", "digits"});
+    job["spec"][nlohmann::json::json_pointer(field)] = value;
+    ASSERT_TRUE(server_.Update(kTrainingJobs, job).ok());
+    Refresh();
+    ASSERT_TRUE(Reconcile().ok());
+  };
+  set("/workers/replicas", 4);
+  set("/checkpoint/everySeconds", 7);
+  set("/activeDeadlineSeconds", 1000);
+  EXPECT_THAT(sink_->specs, SizeIs(0));
+  set("/exchange/encoding", "Int8");
+  ASSERT_THAT(sink_->specs, SizeIs(1));
+  const auto spec = api::TrainingJobSpecFromJson(nlohmann::json::parse(sink_->specs[0]));
+  ASSERT_TRUE(spec.ok()) << spec.status();
+  EXPECT_EQ(spec->exchange.encoding, api::Encoding::kInt8);
+  set("/checkpoint/keep", 9);
+  EXPECT_THAT(sink_->specs, SizeIs(2));
 }
 
 TEST_F(ReconcilerTest, WritesStatusOnceAndSpeaksAfterwards) {

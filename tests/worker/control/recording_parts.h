@@ -28,6 +28,7 @@ class RecordingParts : public Parts {
   void Begin(const proto::Start& start) override {
     Note("begin {}", proto::Start::From_Name(start.from()));
   }
+  void SetSpec(const std::string& spec_json) override { Note("spec {}", spec_json); }
   void SetView(const gossip::View& view) override {
     Note("view {} of {}", view.epoch, view.neighbours.size());
   }

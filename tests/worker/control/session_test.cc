@@ -45,6 +45,12 @@ proto::HubMessage LeaseMessage(uint64_t lease, int64_t batches) {
   return message;
 }
 
+proto::HubMessage SpecMessage(const std::string& spec_json) {
+  proto::HubMessage message;
+  message.mutable_spec_changed()->set_spec_json(spec_json);
+  return message;
+}
+
 proto::HubMessage EvaluateMessage(uint64_t id) {
   proto::HubMessage message;
   message.mutable_evaluate()->set_id(id);
@@ -505,6 +511,45 @@ TEST_F(SessionTest, TrainsAgainWhenItIsStartedAgainAfterFinish) {
   session_.OnStarted(absl::OkStatus(), 0);
   session_.OnMessage(ViewMessage(2));
   EXPECT_THAT(parts_.Take(), ElementsAre("finish", "begin FROM_HELD", "view 2 of 1", "train"));
+}
+
+TEST_F(SessionTest, TellsOfAnotherSpecOnceWheneverItComes) {
+  session_.OnConnected();
+  session_.OnMessage(AssignMessage(7));
+  session_.OnMessage(SpecMessage("early"));
+  session_.OnMessage(SpecMessage("later"));
+  EXPECT_THAT(parts_.Take(), ElementsAre("build u1 as 7"));
+  session_.OnBuilt("u1", built_);
+  EXPECT_THAT(parts_.Take(), ElementsAre("become 7", "spec later"));
+  session_.OnMessage(SpecMessage("later"));
+  EXPECT_THAT(parts_.Take(), IsEmpty());
+  session_.OnMessage(SpecMessage("last"));
+  EXPECT_THAT(parts_.Take(), ElementsAre("spec last"));
+}
+
+TEST_F(SessionTest, ASpecThatChangedWhileThereWasNoStreamComesWithTheAssign) {
+  session_.OnConnected();
+  session_.OnMessage(AssignMessage(7));
+  session_.OnBuilt("u1", built_);
+  session_.OnDisconnected();
+  session_.OnConnected();
+  parts_.Take();
+  proto::HubMessage assign = AssignMessage(7);
+  assign.mutable_assign()->set_spec_json("other");
+  session_.OnMessage(assign);
+  EXPECT_THAT(parts_.Take(), ElementsAre("spec other"));
+}
+
+TEST_F(SessionTest, WhatWasBuiltForAnotherJobIsNotToldOfTheSpecItWasBuiltBy) {
+  session_.OnConnected();
+  session_.OnMessage(AssignMessage(7));
+  session_.OnMessage(SpecMessage("changed"));
+  proto::HubMessage assign = AssignMessage(8, "u2");
+  assign.mutable_assign()->set_spec_json("another job's");
+  session_.OnMessage(assign);
+  parts_.Take();
+  session_.OnBuilt("u2", built_);
+  EXPECT_THAT(parts_.Take(), ElementsAre("become 8"));
 }
 
 TEST_F(SessionTest, StopAndRefusalEndIt) {

@@ -234,6 +234,29 @@ TEST(Engine, FractionsOfAnExchangeAddUpAndZeroIsNone) {
   EXPECT_FALSE(none.engine.AwaitsSteps());
 }
 
+TEST(Engine, APolicyHoldsFromTheNextOfferOn) {
+  Bench b(Side::kActive, 1, {.per_step = 4});
+  b.Tell(StepsMade{4});
+  EXPECT_EQ(b.engine.exchange()->terms().encoding, Encoding::kFloat32);
+  b.Tell(PolicyChanged{{.per_step = 1, .encoding = Encoding::kInt8}});
+  EXPECT_EQ(b.engine.exchange()->terms().encoding, Encoding::kFloat32);
+  b.Tell(PeerLost{kPeer});
+  b.now += 20s;
+  b.Tell(StepsMade{1});
+  EXPECT_EQ(b.engine.exchange()->terms().encoding, Encoding::kInt8);
+}
+
+TEST(Engine, APolicyOfNoExchangesForgivesTheDebt) {
+  Bench b(Side::kPassive, 1, {.per_step = 4});
+  b.Tell(StepsMade{1});
+  b.Tell(PolicyChanged{{.per_step = 0}});
+  b.Tell(PolicyChanged{{.per_step = 1}});
+  b.Tell(ViewChanged{{.epoch = 9, .side = Side::kActive, .neighbours = {{kOther, "c"}}}});
+  EXPECT_FALSE(b.engine.exchange().has_value());
+  b.Tell(StepsMade{1});
+  EXPECT_TRUE(b.engine.exchange().has_value());
+}
+
 TEST(Engine, AViewWaitsForTheEndOfTheExchangeAndAnOlderOneIsIgnored) {
   Bench b(Side::kPassive);
   b.Frame(Kind::kOffer, kTheirs);
