@@ -1,11 +1,14 @@
 #include "operator/training_job/apply.h"
 
 #include <algorithm>
+#include <optional>
 #include <span>
 #include <thread>
 
+#include "absl/base/thread_annotations.h"
 #include "fmt/format.h"
 #include "operator/api/labels.h"
+#include "operator/base/mutex.h"
 #include "operator/training_job/worker_pod.h"
 
 namespace grapevine::training_job {
@@ -25,27 +28,51 @@ absl::Status CreatePod(controller::ApiClient& client, const api::TrainingJob& jo
   return absl::FailedPreconditionError(fmt::format("pod {} is not this job's", name));
 }
 
-// The first failure of the batch.
-absl::Status CreateBatch(controller::ApiClient& client, const api::TrainingJob& job,
-                         std::span<const PodToCreate> batch, const WorkerLaunch& launch,
-                         const std::function<void(const PodToCreate&)>& on_created) {
-  std::vector<absl::Status> results(batch.size());
-  std::vector<std::jthread> threads;
-  for (size_t i = 1; i < batch.size(); ++i) {
-    threads.emplace_back([&, i] { results[i] = CreatePod(client, job, batch[i], launch); });
+// The pods of one CreatePods, taken by its threads.
+class Creation {
+ public:
+  explicit Creation(size_t count) : results_(count) {}
+
+  // The next pod to make; nullopt when there is none left or one has failed. Waits until one more
+  // may be under way.
+  std::optional<size_t> Take() {
+    MutexLock lock(mutex_);
+    while (MayTake() && under_way_ > made_) changed_.Wait(mutex_);
+    if (!MayTake()) return std::nullopt;
+    ++under_way_;
+    return next_++;
   }
-  results[0] = CreatePod(client, job, batch[0], launch);
-  threads.clear();
-  absl::Status first;
-  for (size_t i = 0; i < batch.size(); ++i) {
-    if (results[i].ok()) {
-      on_created(batch[i]);
-    } else {
-      first.Update(results[i]);
+
+  void Note(size_t pod, const absl::Status& result) {
+    {
+      MutexLock lock(mutex_);
+      results_[pod] = result;
+      failed_ |= !result.ok();
+      made_ += result.ok();
+      --under_way_;
     }
+    changed_.NotifyAll();
   }
-  return first;
-}
+
+  // Of those that were tried, once nobody takes any more.
+  std::span<const absl::Status> results() {
+    MutexLock lock(mutex_);
+    return std::span(results_).first(next_);
+  }
+
+ private:
+  bool MayTake() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return next_ < results_.size() && !failed_;
+  }
+
+  Mutex mutex_;
+  CondVar changed_;
+  std::vector<absl::Status> results_ ABSL_GUARDED_BY(mutex_);
+  size_t next_ ABSL_GUARDED_BY(mutex_) = 0;
+  size_t under_way_ ABSL_GUARDED_BY(mutex_) = 0;
+  size_t made_ ABSL_GUARDED_BY(mutex_) = 0;
+  bool failed_ ABSL_GUARDED_BY(mutex_) = false;
+};
 
 }  // namespace
 
@@ -58,14 +85,26 @@ const controller::Resource kNodes = {"", "v1", "nodes", /*cluster_wide=*/true};
 absl::Status CreatePods(controller::ApiClient& client, const api::TrainingJob& job,
                         const std::vector<PodToCreate>& pods, const WorkerLaunch& launch,
                         const std::function<void(const PodToCreate&)>& on_created) {
-  std::span<const PodToCreate> left = pods;
-  for (size_t batch = 1; !left.empty(); batch = std::min(2 * batch, kMostAtOnce)) {
-    const size_t count = std::min(batch, left.size());
-    absl::Status status = CreateBatch(client, job, left.first(count), launch, on_created);
-    if (!status.ok()) return status;
-    left = left.subspan(count);
+  Creation creation(pods.size());
+  const auto work = [&] {
+    while (const auto pod = creation.Take()) {
+      creation.Note(*pod, CreatePod(client, job, pods[*pod], launch));
+    }
+  };
+  std::vector<std::jthread> threads;
+  for (size_t i = 1; i < std::min(pods.size(), kMostAtOnce); ++i) threads.emplace_back(work);
+  work();
+  threads.clear();
+  absl::Status first;
+  const std::span<const absl::Status> results = creation.results();
+  for (size_t i = 0; i < results.size(); ++i) {
+    if (results[i].ok()) {
+      on_created(pods[i]);
+    } else {
+      first.Update(results[i]);
+    }
   }
-  return absl::OkStatus();
+  return first;
 }
 
 absl::Status DeletePod(controller::ApiClient& client, const std::string& name_space,

@@ -18,8 +18,9 @@ extern const controller::Resource kCommunicationGraphs;
 extern const controller::Resource kPods;
 extern const controller::Resource kNodes;
 
-// Makes the pods in parallel, in batches of 1, 2, 4 ... up to kMostAtOnce, and stops after the
-// first batch with a failure, which it returns. `on_created(pod)` is called on this thread for each
+// Makes the pods in parallel: one at first, one more at once with each that is made, up to
+// kMostAtOnce, so that a server that refuses them is asked few times. Begins no more after a
+// failure, and returns the first one. `on_created(pod)` is called on this thread for each
 // that is there afterwards: one that exists already and is the job's counts. FailedPrecondition
 // when the name is taken by someone else's.
 absl::Status CreatePods(controller::ApiClient& client, const api::TrainingJob& job,

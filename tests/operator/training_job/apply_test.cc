@@ -1,0 +1,95 @@
+#include "operator/training_job/apply.h"
+
+#include <algorithm>
+#include <atomic>
+#include <thread>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "operator/local/api_server.h"
+#include "tests/operator/controller/forwarding_client.h"
+
+namespace grapevine::training_job {
+namespace {
+
+using ::testing::SizeIs;
+
+// The server, as one that takes a while and has room for some pods alone.
+class QuotaClient final : public controller::ForwardingClient {
+ public:
+  using ForwardingClient::ForwardingClient;
+
+  absl::StatusOr<nlohmann::json> Create(const controller::Resource& resource,
+                                        const nlohmann::json& object) override {
+    const int at_once = ++under_way_;
+    for (int most = most_at_once; most < at_once;) {
+      if (most_at_once.compare_exchange_weak(most, at_once)) break;
+    }
+    std::this_thread::sleep_for(1ms);
+    const bool room = tries++ < quota;
+    --under_way_;
+    if (!room) return absl::ResourceExhaustedError("exceeded quota");
+    return ForwardingClient::Create(resource, object);
+  }
+
+  int quota = 1000;
+  std::atomic<int> tries = 0;
+  std::atomic<int> most_at_once = 0;
+
+ private:
+  std::atomic<int> under_way_ = 0;
+};
+
+class CreatePodsTest : public ::testing::Test {
+ protected:
+  absl::Status Create(int count) {
+    api::TrainingJob job;
+    job.metadata.name = "digits";
+    job.metadata.uid = "u1";
+    std::vector<PodToCreate> pods;
+    for (int slot = 0; slot < count; ++slot) pods.push_back({.slot = slot});
+    return CreatePods(client_, job, pods, {},
+                      [this](const PodToCreate& pod) { created_.push_back(pod.slot); });
+  }
+
+  local::ApiServer server_;
+  QuotaClient client_{server_};
+  std::vector<int> created_;
+};
+
+TEST_F(CreatePodsTest, MakesEachOnceAndNeverTooManyAtOnce) {
+  EXPECT_TRUE(Create(100).ok());
+  EXPECT_THAT(created_, SizeIs(100));
+  EXPECT_EQ(client_.tries, 100);
+  EXPECT_LE(client_.most_at_once, static_cast<int>(kMostAtOnce));
+  EXPECT_GT(client_.most_at_once, 1);
+}
+
+TEST_F(CreatePodsTest, WithoutPodsNothingIsAsked) {
+  EXPECT_TRUE(Create(0).ok());
+  EXPECT_EQ(client_.tries, 0);
+}
+
+TEST_F(CreatePodsTest, AServerWithoutRoomIsAskedOnce) {
+  client_.quota = 0;
+  EXPECT_TRUE(absl::IsResourceExhausted(Create(100)));
+  EXPECT_EQ(client_.tries, 1);
+  EXPECT_THAT(created_, SizeIs(0));
+}
+
+TEST_F(CreatePodsTest, AfterARefusalNoOthersAreBegunAndThoseMadeAreTold) {
+  client_.quota = 5;
+  EXPECT_TRUE(absl::IsResourceExhausted(Create(100)));
+  EXPECT_THAT(created_, SizeIs(5));
+  EXPECT_LE(client_.tries, 5 + 6);  // with five made, six are under way at most
+}
+
+TEST_F(CreatePodsTest, APodThatIsThereAlreadyCountsAsMade) {
+  EXPECT_TRUE(Create(3).ok());
+  created_.clear();
+  EXPECT_TRUE(Create(5).ok());
+  EXPECT_THAT(created_, SizeIs(5));
+}
+
+}  // namespace
+}  // namespace grapevine::training_job
