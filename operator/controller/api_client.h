@@ -96,7 +96,7 @@ class ApiClient {
   // says that it ended in order.
   virtual absl::StatusOr<std::unique_ptr<Watch>> OpenWatch(
       const Resource&, std::string_view name_space, const WatchOptions& options,
-      std::function<void(const WatchEvent&)> on_event) = 0;
+      std::function<void(WatchEvent)> on_event) = 0;
 };
 
 }  // namespace grapevine::controller

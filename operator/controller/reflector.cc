@@ -106,7 +106,7 @@ void Reflector::WatchOnce() {
   }
   absl::StatusOr<std::unique_ptr<Watch>> watch =
       client_->OpenWatch(options_.resource, options_.name_space, options,
-                         [this](const WatchEvent& event) { OnWatchEvent(event); });
+                         [this](WatchEvent event) { OnWatchEvent(std::move(event)); });
   if (!watch.ok()) {
     LogDebug("cannot watch {}: {}", options_.resource.plural, watch.status().ToString());
     MutexLock lock(mutex_);
@@ -122,7 +122,7 @@ void Reflector::WatchOnce() {
   if (watch_ended_) state_.OnWatchEnded(end_code_, clock_->Now(), retry_after_);
 }
 
-void Reflector::OnWatchEvent(const WatchEvent& event) {
+void Reflector::OnWatchEvent(WatchEvent event) {
   if (event.type == WatchEvent::Type::kError) {
     MutexLock lock(mutex_);
     watch_ended_ = true;
@@ -131,13 +131,13 @@ void Reflector::OnWatchEvent(const WatchEvent& event) {
     changed_.NotifyAll();
     return;
   }
-  if (event.type != WatchEvent::Type::kBookmark) {
-    WatchEvent trimmed = event;
-    if (options_.trim) options_.trim(trimmed.object);
-    options_.on_event(std::move(trimmed));
+  {
+    MutexLock lock(mutex_);
+    state_.OnEvent(event);
   }
-  MutexLock lock(mutex_);
-  state_.OnEvent(event);
+  if (event.type == WatchEvent::Type::kBookmark) return;
+  if (options_.trim) options_.trim(event.object);
+  options_.on_event(std::move(event));
 }
 
 }  // namespace grapevine::controller

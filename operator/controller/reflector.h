@@ -43,7 +43,7 @@ class Reflector {
   void WaitUntil(Time deadline);
   void List();
   void WatchOnce();
-  void OnWatchEvent(const WatchEvent& event);
+  void OnWatchEvent(WatchEvent event);
 
   ApiClient* const client_;
   const Clock* const clock_;

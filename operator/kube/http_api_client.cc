@@ -164,7 +164,7 @@ std::string ContinueOf(const json& list) {
 class HttpApiClient::WatchReader {
  public:
   WatchReader(HttpApiClient* client, const Resource& resource, std::string_view name_space,
-              controller::WatchOptions options, std::function<void(const WatchEvent&)> on_event)
+              controller::WatchOptions options, std::function<void(WatchEvent)> on_event)
       : client_(client),
         resource_(resource),
         name_space_(name_space),
@@ -203,7 +203,7 @@ class HttpApiClient::WatchReader {
     WatchDecoder decoder([this](WatchEvent event) {
       if (ended_) return;
       told_error_ = told_error_ || event.type == WatchEvent::Type::kError;
-      on_event_(event);
+      on_event_(std::move(event));
     });
     const absl::Status status = client_->TryOnce(
         request, /*watch=*/true,
@@ -234,7 +234,7 @@ class HttpApiClient::WatchReader {
   const Resource resource_;
   const std::string name_space_;
   controller::WatchOptions options_;  // of the thread alone
-  const std::function<void(const WatchEvent&)> on_event_;
+  const std::function<void(WatchEvent)> on_event_;
   Cancellation cancellation_;
   std::atomic<bool> ended_ = false;
   bool told_error_ = false;  // of the thread alone
@@ -377,7 +377,7 @@ absl::Status HttpApiClient::Delete(const Resource& resource, std::string_view na
 
 absl::StatusOr<std::unique_ptr<Watch>> HttpApiClient::OpenWatch(
     const Resource& resource, std::string_view name_space, const controller::WatchOptions& options,
-    std::function<void(const WatchEvent&)> on_event) {
+    std::function<void(WatchEvent)> on_event) {
   {
     MutexLock lock(mutex_);
     ++readers_;

@@ -59,7 +59,7 @@ class HttpApiClient final : public controller::ApiClient {
   absl::StatusOr<std::unique_ptr<controller::Watch>> OpenWatch(
       const controller::Resource& resource, std::string_view name_space,
       const controller::WatchOptions& options,
-      std::function<void(const controller::WatchEvent&)> on_event) override;
+      std::function<void(controller::WatchEvent)> on_event) override;
 
  private:
   class WatchReader;

@@ -327,7 +327,7 @@ absl::Status ApiServer::Delete(const Resource& resource, std::string_view name_s
 
 absl::StatusOr<std::unique_ptr<Watch>> ApiServer::OpenWatch(
     const Resource& resource, std::string_view name_space, const WatchOptions& options,
-    std::function<void(const WatchEvent&)> on_event) {
+    std::function<void(WatchEvent)> on_event) {
   absl::StatusOr<LabelSelector> selector = LabelSelector::Parse(options.selector);
   if (!selector.ok()) return selector.status();
   auto watcher = std::make_shared<Watcher>();

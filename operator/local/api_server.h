@@ -70,7 +70,7 @@ class ApiServer final : public controller::ApiClient {
   absl::StatusOr<std::unique_ptr<controller::Watch>> OpenWatch(
       const controller::Resource& resource, std::string_view name_space,
       const controller::WatchOptions& options,
-      std::function<void(const controller::WatchEvent&)> on_event) override;
+      std::function<void(controller::WatchEvent)> on_event) override;
 
  private:
   using Object = controller::Object;
@@ -91,7 +91,7 @@ class ApiServer final : public controller::ApiClient {
     Collection collection;
     std::string name_space;
     LabelSelector selector;
-    std::function<void(const controller::WatchEvent&)> on_event;
+    std::function<void(controller::WatchEvent)> on_event;
     std::deque<Object> initial;  // told as added before any change
     uint64_t seen = 0;           // version of the last change looked at
     bool ended = false;

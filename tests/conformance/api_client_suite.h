@@ -29,7 +29,7 @@ struct ApiClientFactory {
 // What a watch was told, as "+name", "*name", "-name" and "!code". Thread-safe.
 class Heard {
  public:
-  std::function<void(const controller::WatchEvent&)> Listener() {
+  std::function<void(controller::WatchEvent)> Listener() {
     return [this](const controller::WatchEvent& event) { Hear(event); };
   }
 

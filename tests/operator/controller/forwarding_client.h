@@ -47,7 +47,7 @@ class ForwardingClient : public ApiClient {
   }
   absl::StatusOr<std::unique_ptr<Watch>> OpenWatch(
       const Resource& resource, std::string_view name_space, const WatchOptions& options,
-      std::function<void(const WatchEvent&)> on_event) override {
+      std::function<void(WatchEvent)> on_event) override {
     return client_.OpenWatch(resource, name_space, options, std::move(on_event));
   }
 

@@ -37,7 +37,7 @@ class ScriptedClient final : public ApiClient {
   }
   // Waits until a watch is open and calls it from this thread.
   void Send(const WatchEvent& event) {
-    std::function<void(const WatchEvent&)> on_event;
+    std::function<void(WatchEvent)> on_event;
     {
       MutexLock lock(mutex_);
       while (on_event_ == nullptr) changed_.Wait(mutex_);
@@ -73,7 +73,7 @@ class ScriptedClient final : public ApiClient {
   }
   absl::StatusOr<std::unique_ptr<Watch>> OpenWatch(
       const Resource&, std::string_view, const WatchOptions& options,
-      std::function<void(const WatchEvent&)> on_event) override {
+      std::function<void(WatchEvent)> on_event) override {
     MutexLock lock(mutex_);
     on_event_ = std::move(on_event);
     opened_.push_back(options.resource_version);
@@ -110,7 +110,7 @@ class ScriptedClient final : public ApiClient {
   Mutex mutex_;
   CondVar changed_;
   std::deque<Answer> answers_ ABSL_GUARDED_BY(mutex_);
-  std::function<void(const WatchEvent&)> on_event_ ABSL_GUARDED_BY(mutex_);
+  std::function<void(WatchEvent)> on_event_ ABSL_GUARDED_BY(mutex_);
   std::vector<std::string> opened_ ABSL_GUARDED_BY(mutex_);
   std::vector<std::string> listed_from_ ABSL_GUARDED_BY(mutex_);
   int lists_ ABSL_GUARDED_BY(mutex_) = 0;
