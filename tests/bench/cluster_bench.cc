@@ -29,6 +29,8 @@ namespace {
 using nlohmann::json;
 
 constexpr int kConnections = 32;
+// As the operator's pods are.
+const training_job::WorkerLaunch kLaunch{.hub_address = "127.0.0.1:12345", .pod_network = true};
 
 struct Size {
   int jobs;
@@ -65,9 +67,9 @@ class Bench {
     for (int i = 0; i < kConnections; ++i) {
       threads.emplace_back([&] {
         for (int n; (n = next++) < size.jobs * size.workers;) {
-          const json pod = training_job::MakeWorkerPod(
-              MakeJob(name_space, n / size.workers, size.workers),
-              {.slot = n % size.workers, .incarnation = 0}, {.hub_address = "hub:1"});
+          const json pod =
+              training_job::MakeWorkerPod(MakeJob(name_space, n / size.workers, size.workers),
+                                          {.slot = n % size.workers, .incarnation = 0}, kLaunch);
           GRAPEVINE_CHECK(client_.Create(training_job::kPods, pod).ok());
         }
       });
@@ -96,7 +98,7 @@ class Bench {
     // other objects, too.
     const int wanted = size.jobs * size.workers;
     while (Posts(grapevine.MetricsPort()) < wanted || CountPods(name_space) < wanted) {
-      std::this_thread::sleep_for(50ms);
+      std::this_thread::sleep_for(250ms);
     }
     const double took = ToSeconds(clock_.Now() - begun);
     std::this_thread::sleep_for(2s);  // its cache has them all
