@@ -19,8 +19,12 @@ namespace {
 using nlohmann::json;
 
 constexpr int kMaxDepth = 64;
+constexpr size_t kMaxTagShown = 60;  // it has letters of ASCII alone
 constexpr int kMaxValues = 100'000;
+constexpr size_t kMaxText = 4 * kMaxYamlBytes;  // of strings and keys
 constexpr std::string_view kCoreTag = "tag:yaml.org,2002:";
+
+constexpr std::string_view kTooMuchText = "too much text once aliases are followed";
 
 bool OnlyOf(std::string_view text, std::string_view characters) {
   return !text.empty() && text.find_first_not_of(characters) == std::string_view::npos;
@@ -83,12 +87,15 @@ class Converter {
         fmt::format("line {}, column {}: {}", node.Mark().line + 1, node.Mark().column + 1, what));
   }
 
+  bool Fits(const std::string& text) { return (text_ += text.size()) <= kMaxText; }
+
   absl::StatusOr<json> ConvertScalar(const YAML::Node& node) {
+    if (!Fits(node.Scalar())) return Refuse(node, kTooMuchText);
     const std::string& tag = node.Tag();
     // "!" is how the parser marks quotes.
     if (tag == "!" || tag == fmt::format("{}str", kCoreTag)) return json(node.Scalar());
     if (tag.empty() || tag == "?" || tag.starts_with(kCoreTag)) return ResolvePlain(node.Scalar());
-    return Refuse(node, fmt::format("tag {} is not known", tag));
+    return Refuse(node, fmt::format("tag {} is not known", tag.substr(0, kMaxTagShown)));
   }
 
   absl::StatusOr<json> ConvertSequence(const YAML::Node& node, int depth) {
@@ -106,8 +113,9 @@ class Converter {
     for (const auto& each : node) {
       if (!each.first.IsScalar()) return Refuse(node, "a key that is no scalar");
       const std::string& key = each.first.Scalar();
+      if (!Fits(key)) return Refuse(node, kTooMuchText);
       if (result.contains(key)) {
-        return Refuse(each.first, fmt::format("the key \"{}\" is there twice", key));
+        return Refuse(each.first, fmt::format("the key {} is there twice", Found(key)));
       }
       absl::StatusOr<json> value = Convert(each.second, depth + 1);
       if (!value.ok()) return value.status();
@@ -117,6 +125,7 @@ class Converter {
   }
 
   int values_ = 0;
+  size_t text_ = 0;
 };
 
 // Takes note of nothing.

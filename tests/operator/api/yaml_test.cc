@@ -106,6 +106,14 @@ TEST(YamlTest, BoundsWhatAliasesExpandTo) {
   ExpectRefused(text, "100000 values");
 }
 
+TEST(YamlTest, BoundsTheTextThatAliasesExpandTo) {
+  const std::string long_text(200'000, 'x');
+  std::string aliases;
+  for (int i = 0; i < 30; ++i) aliases += "*a, ";
+  ExpectRefused("a: &a " + long_text + "\nb: [" + aliases + "]\n", "too much text");
+  ExpectRefused("a: &a {? " + long_text + " : 1}\nb: [" + aliases + "]\n", "too much text");
+}
+
 TEST(YamlTest, BoundsAliasesToThemselves) { EXPECT_FALSE(ParseYaml("a: &x [*x]\n").ok()); }
 
 TEST(YamlTest, ReadsBytesThatAreNoTextWithoutHarm) {
