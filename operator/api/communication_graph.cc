@@ -6,6 +6,7 @@
 #include "absl/status/status.h"
 #include "fmt/format.h"
 #include "operator/api/decimal.h"
+#include "operator/api/field_reader.h"
 #include "operator/api/labels.h"
 
 namespace grapevine::api {
@@ -15,12 +16,34 @@ using nlohmann::json;
 
 const char* ToString(Side side) { return side == Side::kActive ? "active" : "passive"; }
 
+// Of everything that is counted here: more cannot have been given, and there is room to count on.
+constexpr uint64_t kMostCounted = uint64_t{1} << 62;
+
+// What the library would make of another number, a negative one or one with a fraction, is another
+// number.
+uint64_t Count(const json& value) {
+  const bool whole =
+      value.is_number_unsigned() || (value.is_number_integer() && value.get<int64_t>() >= 0);
+  if (!whole || value.get<uint64_t>() > kMostCounted) {
+    throw json::other_error::create(
+        501, fmt::format("found {}, allowed is 0 to {}", Found(value), kMostCounted), nullptr);
+  }
+  return value.get<uint64_t>();
+}
+
+uint64_t CountOrZero(const json& object, const char* key) {
+  const auto found = object.find(key);
+  return found == object.end() ? 0 : Count(*found);
+}
+
+int64_t SignedCount(const json& value) { return static_cast<int64_t>(Count(value)); }
+
 GraphProgress ReadProgress(const json& object) {
-  GraphProgress progress{.samples = object.at("samples").get<int64_t>(),
-                         .data_epoch = object.at("dataEpoch").get<int64_t>()};
+  GraphProgress progress{.samples = SignedCount(object.at("samples")),
+                         .data_epoch = SignedCount(object.at("dataEpoch"))};
   for (const json& each : object.at("done")) {
     progress.done.push_back(
-        {each.at(0).get<int64_t>(), each.at(1).get<int64_t>(), each.at(2).get<int64_t>()});
+        {SignedCount(each.at(0)), SignedCount(each.at(1)), SignedCount(each.at(2))});
   }
   return progress;
 }
@@ -32,25 +55,25 @@ CommunicationGraph ReadOrThrow(const json& object) {
   if (!object.is_object()) throw json::other_error::create(501, "not a mapping", nullptr);
   if (!object.contains("status")) return graph;
   const json& status = object.at("status");
-  graph.epoch = status.at("epoch").get<uint64_t>();
+  graph.epoch = Count(status.at("epoch"));
   for (const json& each : status.at("members")) {
     const auto side = each.at("side").get<std::string>();
     if (side != "active" && side != "passive") {
       throw json::other_error::create(501, "side is neither active nor passive", nullptr);
     }
-    graph.members.push_back({.id = each.at("id").get<MemberId>(),
+    graph.members.push_back({.id = Count(each.at("id")),
                              .pod = each.at("pod").get<std::string>(),
                              .address = each.at("address").get<std::string>(),
                              .side = side == "active" ? Side::kActive : Side::kPassive,
                              .since = each.at("since").get<std::string>()});
   }
   for (const json& each : status.at("edges")) {
-    graph.edges.emplace_back(each.at(0).get<MemberId>(), each.at(1).get<MemberId>());
+    graph.edges.emplace_back(Count(each.at(0)), Count(each.at(1)));
   }
   graph.spectral_gap = ParseDecimal(status.at("spectralGap").get<std::string>()).value_or(0);
   graph.reason = status.value("reason", "");
-  graph.last_epoch = std::max(status.value("lastEpoch", uint64_t{0}), graph.epoch);
-  graph.last_member = status.value("lastMember", MemberId{0});
+  graph.last_epoch = std::max(CountOrZero(status, "lastEpoch"), graph.epoch);
+  graph.last_member = CountOrZero(status, "lastMember");
   for (const GraphMember& member : graph.members) {
     graph.last_member = std::max(graph.last_member, member.id);
   }

@@ -69,5 +69,25 @@ TEST(CommunicationGraphTest, RefusesHalfAGraph) {
   EXPECT_FALSE(CommunicationGraphFromJson(json::array()).ok());
 }
 
+// A new leader counts on from these.
+TEST(CommunicationGraphTest, RefusesNumbersThatCannotHaveBeenCounted) {
+  const auto status_of = [](const char* patch) {
+    json graph = ToJson(Example());
+    graph.merge_patch(json::parse(patch));
+    return CommunicationGraphFromJson(graph).status().code();
+  };
+  EXPECT_EQ(status_of(R"({"status": {"lastEpoch": 4611686018427387904}})"), absl::StatusCode::kOk);
+  for (const char* patch :
+       {R"({"status": {"epoch": -1}})", R"({"status": {"epoch": 18446744073709551615}})",
+        R"({"status": {"epoch": 1e300}})", R"({"status": {"epoch": 1.5}})",
+        R"({"status": {"lastEpoch": 4611686018427387905}})", R"({"status": {"lastMember": -3}})",
+        R"({"status": {"edges": [[-1, 2]]}})",
+        R"({"status": {"progress": {"samples": -5, "dataEpoch": 0, "done": []}}})",
+        R"({"status": {"progress": {"samples": 0, "dataEpoch": 1e18, "done": []}}})",
+        R"({"status": {"progress": {"samples": 0, "dataEpoch": 0, "done": [[0, -1, 2]]}}})"}) {
+    EXPECT_EQ(status_of(patch), absl::StatusCode::kInvalidArgument) << patch;
+  }
+}
+
 }  // namespace
 }  // namespace grapevine::api
