@@ -14,6 +14,10 @@ namespace {
 
 using nlohmann::json;
 
+// What nanoseconds from 1970 on can count to, and be subtracted from a time of ours.
+constexpr std::chrono::year kFirstYear(1900);
+constexpr std::chrono::year kLastYear(2261);
+
 template <typename T>
 void Take(const json& object, const char* key, T& value) {
   const auto found = object.find(key);
@@ -74,7 +78,8 @@ std::optional<WallTime> ParseWallTime(std::string_view text) {
   const int hour = number(11, 2);
   const int minute = number(14, 2);
   const int second = number(17, 2);
-  if (!date.ok() || hour > 23 || minute > 59 || second > 59) return std::nullopt;
+  if (!date.ok() || date.year() < kFirstYear || date.year() > kLastYear) return std::nullopt;
+  if (hour > 23 || minute > 59 || second > 59) return std::nullopt;
   return std::chrono::sys_days(date) + std::chrono::hours(hour) + std::chrono::minutes(minute) +
          std::chrono::seconds(second);
 }

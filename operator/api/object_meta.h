@@ -18,7 +18,8 @@ using WallTime = std::chrono::system_clock::time_point;
 std::string FormatWallTime(WallTime time);
 // The same with six digits of a second, as leases and events want it: 2024-05-01T09:30:00.000000Z.
 std::string FormatMicroTime(WallTime time);
-// nullopt unless `text` has exactly the form above; a fraction of a second is accepted and dropped.
+// nullopt unless `text` has exactly the form above, in the years 1900 to 2261; a fraction of a
+// second is accepted and dropped.
 std::optional<WallTime> ParseWallTime(std::string_view text);
 
 // What Grapevine reads of metadata. Times are RFC 3339; deletion_timestamp is empty for a live
