@@ -98,6 +98,7 @@ std::string FieldReader::PathOf(std::string_view name) const {
 }
 
 void FieldReader::Report(const char* name, std::string allowed) {
+  if (violations_->size() >= kMostViolations) return;
   violations_->push_back({PathOf(name), Found(Raw(name)), std::move(allowed)});
 }
 
@@ -189,6 +190,7 @@ bool FieldReader::List(const char* name, size_t max_size,
 void FieldReader::Finish() {
   if (!value_.is_object()) return;
   for (const auto& [name, value] : value_.items()) {
+    if (violations_->size() >= kMostViolations) return;
     if (std::find(known_.begin(), known_.end(), name) != known_.end()) continue;
     const std::string nearest = Nearest(name, known_);
     violations_->push_back(

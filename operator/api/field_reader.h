@@ -27,6 +27,9 @@ struct DecimalBounds {
   bool above_min = false;  // min itself is not allowed
 };
 
+// From so many on nothing more is added: it would help nobody.
+inline constexpr size_t kMostViolations = 100;
+
 // Reads the fields of one mapping and collects all that is wrong. Each read leaves its target alone
 // when the field is absent, null or wrong; the return says that the field is there and right. After
 // all reads call Finish once: it reports the fields that nobody asked for. Thread-compatible.

@@ -28,7 +28,8 @@ struct ParsedTrainingJob {
 };
 
 // Reads a whole TrainingJob object and checks it: fields that do not exist, types, ranges, fields
-// that contradict each other. All that is wrong is reported at once, in the order of the fields.
+// that contradict each other. All that is wrong is reported at once, in the order of the fields, or
+// the first hundred or so where there is more.
 // The server's own metadata and the status are taken as they are.
 ParsedTrainingJob ParseTrainingJob(const nlohmann::json& object);
 

@@ -86,6 +86,18 @@ TEST(FieldReaderTest, NamesWhatNobodyAskedFor) {
                                                 "no such field; there are epochs, batchSize"}));
 }
 
+TEST(FieldReaderTest, OfVeryMuchThatIsWrongItSaysOnlySoMuch) {
+  json value = json::object();
+  for (size_t i = 0; i < 3 * kMostViolations; ++i) value["x" + std::to_string(i)] = 1;
+  std::vector<Violation> violations;
+  FieldReader reader(value, "spec", &violations);
+  for (const auto& [name, each] : value.items()) {
+    if (name.ends_with('7')) reader.Report(name.c_str(), "nothing");
+  }
+  reader.Finish();
+  EXPECT_EQ(violations.size(), kMostViolations);
+}
+
 TEST(FieldReaderTest, TakesAbsentMappingsAsEmptyAndRefusesOtherThings) {
   std::vector<Violation> violations;
   const json value = {{"a", nullptr}, {"b", 3}};
