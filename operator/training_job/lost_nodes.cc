@@ -50,7 +50,7 @@ Judgement JudgeTaints(const json& node, const NodePatience& patience, api::WallT
     auto since = api::ParseWallTime(Text(taint, "timeAdded"));
     if (!since) since = api::ParseWallTime(Text(ready, "lastTransitionTime"));
     if (!limit || !since) continue;
-    const Duration left = *since + *limit - now;
+    const Duration left = *limit - (now - *since);
     if (left <= 0s) return {WorkerPod::Loss::kUnreachable, {}};
     judgement.lost_in = std::min(judgement.lost_in.value_or(left), left);
   }

@@ -10,6 +10,9 @@ namespace {
 
 using nlohmann::json;
 
+// As good as for ever, and times can be counted with it.
+constexpr std::chrono::seconds kLongestPatience = std::chrono::hours(24 * 365 * 10);
+
 // Both taints have no value.
 bool Matches(const json& toleration, const char* taint) {
   if (!toleration.is_object()) return false;
@@ -29,7 +32,8 @@ std::optional<std::chrono::seconds> Patience(const json& pod_spec, const char* t
     tolerated = true;
     const json& limit = Child(toleration, "tolerationSeconds");
     if (!limit.is_number_integer()) continue;
-    const std::chrono::seconds seconds(std::max<int64_t>(0, limit.get<int64_t>()));
+    const std::chrono::seconds seconds = std::clamp(std::chrono::seconds(limit.get<int64_t>()),
+                                                    std::chrono::seconds(0), kLongestPatience);
     shortest = std::min(shortest.value_or(seconds), seconds);
   }
   return tolerated ? shortest : std::chrono::seconds(0);

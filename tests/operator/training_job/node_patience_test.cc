@@ -30,6 +30,8 @@ TEST(NodePatience, IsReadAsKubernetesReadsIt) {
         Case{R"([{"operator":"Exists"},{"operator":"Exists","tolerationSeconds":9}])", seconds(9),
              seconds(9)},
         Case{R"([{"operator":"Exists","tolerationSeconds":-1}])", seconds(0), seconds(0)},
+        Case{R"([{"operator":"Exists","tolerationSeconds":9223372036854775807}])",
+             seconds(315'360'000), seconds(315'360'000)},
         Case{R"([{"key":"node.kubernetes.io/not-ready"}])", {}, seconds(0)},
         Case{R"([{"key":"node.kubernetes.io/not-ready","value":"x"}])", seconds(0), seconds(0)}}) {
     json spec = Tolerations(each.tolerations);
