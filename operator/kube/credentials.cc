@@ -9,6 +9,7 @@
 #include "nlohmann/json.hpp"
 #include "operator/api/object_meta.h"
 #include "operator/base/log.h"
+#include "operator/kube/json_text.h"
 
 namespace grapevine::kube {
 namespace {
@@ -76,7 +77,7 @@ json ExecInfo(const ExecPlugin& plugin, const Access& access, const std::string&
 
 absl::StatusOr<PluginAnswer> ReadPluginAnswer(const std::string& text,
                                               const std::string& api_version) {
-  const json answer = json::parse(text, nullptr, /*allow_exceptions=*/false);
+  const json answer = ParseJson(text);
   if (!answer.is_object() || TextAt(answer, "kind") != "ExecCredential") {
     return absl::UnauthenticatedError("what it printed is no ExecCredential");
   }

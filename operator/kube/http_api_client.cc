@@ -9,6 +9,7 @@
 #include "operator/base/backoff.h"
 #include "operator/base/log.h"
 #include "operator/controller/object_store.h"
+#include "operator/kube/json_text.h"
 #include "operator/kube/list_decoder.h"
 #include "operator/kube/watch_decoder.h"
 
@@ -69,7 +70,7 @@ ApiError ErrorOf(const HttpAnswer& answer, const std::string& body) {
     std::from_chars(text.data(), text.data() + text.size(), seconds);
     error.retry_after = std::clamp(seconds, 0, 3600) * 1s;
   }
-  const json status = json::parse(body, nullptr, /*allow_exceptions=*/false);
+  const json status = ParseJson(body);
   if (status.is_object() && status.value("kind", json()) == "Status") {
     const auto text = [&](const char* key) {
       const auto found = status.find(key);
@@ -414,7 +415,7 @@ absl::StatusOr<json> HttpApiClient::CallForObject(const HttpRequest& request) {
       },
       [&] { text.clear(); });
   if (!status.ok()) return status;
-  json object = json::parse(text, nullptr, /*allow_exceptions=*/false);
+  json object = ParseJson(text);
   if (!object.is_object()) return absl::UnavailableError("the API server's answer is no object");
   return object;
 }

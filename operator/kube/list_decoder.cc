@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "operator/kube/json_text.h"
+
 namespace grapevine::kube {
 namespace {
 
@@ -74,7 +76,7 @@ bool ListDecoder::AtItems() const {
 }
 
 absl::Status ListDecoder::EndItem() {
-  json item = json::parse(item_, nullptr, /*allow_exceptions=*/false);
+  json item = ParseJson(item_);
   item_.clear();
   if (!item.is_object()) return absl::DataLossError("an item of the list is no object");
   on_item_(std::move(item));
@@ -89,7 +91,7 @@ void ListDecoder::Reset() {
 }
 
 absl::StatusOr<json> ListDecoder::Finish() const {
-  json list = json::parse(rest_, nullptr, /*allow_exceptions=*/false);
+  json list = ParseJson(rest_);
   const auto kind = list.is_object() ? list.find("kind") : list.end();
   // An object of another kind must not pass for a list of nothing.
   if (kind == list.end() || !kind->is_string() ||

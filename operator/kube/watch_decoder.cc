@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "fmt/format.h"
+#include "operator/kube/json_text.h"
 
 namespace grapevine::kube {
 namespace {
@@ -51,7 +52,7 @@ absl::Status WatchDecoder::Feed(std::string_view bytes) {
 
 absl::Status WatchDecoder::Decode(std::string_view line) {
   if (line.find_first_not_of(" \t\r") == std::string_view::npos) return absl::OkStatus();
-  json frame = json::parse(line, nullptr, /*allow_exceptions=*/false);
+  json frame = ParseJson(line);
   const std::optional<WatchEvent::Type> type =
       frame.is_object() ? TypeOf(frame) : std::optional<WatchEvent::Type>();
   const auto object = frame.is_object() ? frame.find("object") : frame.end();

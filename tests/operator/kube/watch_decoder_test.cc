@@ -78,6 +78,14 @@ TEST(WatchDecoder, WhatIsNoEventIsSaidSoAndTheOnesBeforeItWereGiven) {
   }
 }
 
+// To copy such an object takes more stack than a thread has.
+TEST(WatchDecoder, AnEventThatNestsWithoutEndIsRefused) {
+  const std::string deep = std::string(200'000, '[') + std::string(200'000, ']');
+  const Decoded decoded = Decode(R"({"type":"ADDED","object":{"a":)" + deep + "}}\n", {});
+  EXPECT_EQ(decoded.status.code(), absl::StatusCode::kDataLoss);
+  EXPECT_THAT(decoded.events, ElementsAre());
+}
+
 TEST(WatchDecoder, ALineWithoutAnEndIsBounded) {
   WatchDecoder decoder([](const WatchEvent&) {});
   const std::string piece(1 << 20, 'x');
