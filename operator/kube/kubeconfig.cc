@@ -8,6 +8,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_split.h"
 #include "fmt/format.h"
+#include "operator/api/field_reader.h"
 #include "operator/api/yaml.h"
 
 namespace grapevine::kube {
@@ -17,6 +18,12 @@ using nlohmann::json;
 
 constexpr char kServiceAccount[] = "/var/run/secrets/kubernetes.io/serviceaccount";
 constexpr size_t kMostFiles = 64;
+
+// As it stands in an error: in one line, and not all of a long one.
+std::string Shown(const std::string& name) {
+  const std::string found = api::Found(name);
+  return found.substr(1, found.ends_with('"') ? found.size() - 2 : std::string::npos);
+}
 
 // One entry of a list `clusters`, `users` or `contexts`, and the file that it came from.
 struct Entry {
@@ -93,7 +100,7 @@ class Fields {
   }
   void Fail(const std::string& name, const std::string& allowed) {
     Note(absl::InvalidArgumentError(
-        fmt::format("{}: {}.{}: allowed is {}", entry_.file->path, where_, name, allowed)));
+        fmt::format("{}: {}.{}: allowed is {}", entry_.file->path, where_, Shown(name), allowed)));
   }
   void Note(const absl::Status& status) { error_.Update(status); }
   const absl::Status& error() const { return error_; }
@@ -140,11 +147,10 @@ absl::Status Add(const ConfigFile& file, const json& config, const char* list, c
     const auto content = item.find(body);
     const bool there = content != item.end() && !content->is_null();
     if (there && !content->is_object()) return wrong(where + "." + body, "a mapping");
-    entries.emplace(
-        name->get<std::string>(),
-        Entry{.body = there ? *content : json::object(),
-              .file = &file,
-              .where = fmt::format("{}[name={}].{}", list, name->get<std::string>(), body)});
+    entries.emplace(name->get<std::string>(),
+                    Entry{.body = there ? *content : json::object(),
+                          .file = &file,
+                          .where = fmt::format("{}[name={}].{}", list, Shown(*name), body)});
   }
   return absl::OkStatus();
 }
@@ -176,7 +182,7 @@ absl::StatusOr<Merged> Merge(const std::vector<ConfigFile>& files) {
 std::string NamesOf(const std::map<std::string, Entry>& entries) {
   std::string names;
   for (const auto& [name, entry] : entries) {
-    names += (names.empty() ? "" : ", ") + name;
+    names += (names.empty() ? "" : ", ") + Shown(name);
     if (names.size() > 300) return names + "...";
   }
   return names.empty() ? "none" : names;
@@ -188,7 +194,7 @@ absl::StatusOr<const Entry*> Find(const std::map<std::string, Entry>& entries,
   const auto found = entries.find(name);
   if (found != entries.end()) return &found->second;
   return absl::InvalidArgumentError(
-      fmt::format("{}: no {} \"{}\"; there is {}", path, what, name, NamesOf(entries)));
+      fmt::format("{}: no {} \"{}\"; there is {}", path, what, Shown(name), NamesOf(entries)));
 }
 
 void ReadCluster(Fields fields, Access& access, absl::Status& error) {

@@ -159,6 +159,19 @@ TEST(Kubeconfig, WhatIsWrongIsNamedWithItsFileAndField) {
   EXPECT_THAT(ErrorOf(kWhole, "there-is-none"), HasSubstr("no context"));
 }
 
+TEST(Kubeconfig, AnErrorIsShortHoweverLongTheNamesAre) {
+  const std::string name(1000, 'x');
+  for (const std::string& text : {With(kWhole, "cluster: west,", "cluster: " + name + ","),
+                                  With(kWhole, "current-context: main", "current-context: " + name),
+                                  With(With(kWhole, "- name: west\n", "- name: " + name + "\n"),
+                                       "cluster: west,", "cluster: east,"),
+                                  With(kWhole, "{scope: [view]}", "{" + name + ": 3}")}) {
+    const std::string error = ErrorOf(text);
+    EXPECT_THAT(error, HasSubstr("xxx..."));
+    EXPECT_LT(error.size(), 500u) << error;
+  }
+}
+
 TEST(Kubeconfig, AnyTextIsReadOrRefused) {
   std::mt19937_64 rng(3);
   const std::string seed = kWhole;
