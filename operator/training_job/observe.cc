@@ -15,6 +15,9 @@ namespace {
 
 using nlohmann::json;
 
+// Of slots and incarnations: none of ours comes near it, and the next one can be counted.
+constexpr int64_t kMostNumbered = 1'000'000'000;
+
 std::optional<int64_t> ToInt(const std::map<std::string, std::string>& map, const char* key) {
   auto it = map.find(key);
   if (it == map.end()) return std::nullopt;
@@ -142,7 +145,10 @@ std::optional<WorkerPod> ReadWorkerPod(const json& object, const std::string& jo
   const api::ObjectMeta metadata = api::MetadataOf(object);
   const auto slot = ToInt(metadata.labels, api::kSlotLabel);
   const auto incarnation = ToInt(metadata.labels, api::kIncarnationLabel);
-  if (!slot || !incarnation || *slot < 0 || *incarnation < 0) return std::nullopt;
+  const auto is_ours = [](std::optional<int64_t> number) {
+    return number && *number >= 0 && *number <= kMostNumbered;
+  };
+  if (!is_ours(slot) || !is_ours(incarnation)) return std::nullopt;
   const json& spec = Child(object, "spec");
   const json& status = Child(object, "status");
   WorkerPod pod{

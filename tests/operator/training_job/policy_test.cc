@@ -345,6 +345,23 @@ TEST(WorkerPod, AMalformedTemplateOrPodHarmsNobody) {
   }
 }
 
+// Anybody may write a label; the next incarnation is counted from it.
+TEST(WorkerPod, NumbersThatNoneOfOursHasAreNotRead) {
+  api::TrainingJob job;
+  job.metadata = {.name = "job", .uid = "u"};
+  nlohmann::json object = MakeWorkerPod(job, {2, 1}, {.hub_address = "hub:1"});
+  for (const char* label : {api::kSlotLabel, api::kIncarnationLabel}) {
+    nlohmann::json& number = object["metadata"]["labels"][label];
+    const std::string before = number;
+    for (const char* wrong : {"-1", "2147483647", "4294967295", "9223372036854775807", "1e3"}) {
+      number = wrong;
+      EXPECT_FALSE(ReadWorkerPod(object, "u")) << label << " " << wrong;
+    }
+    number = before;
+    EXPECT_TRUE(ReadWorkerPod(object, "u"));
+  }
+}
+
 nlohmann::json EndedPod(const std::string& message, int code = 1) {
   return {{"metadata",
            {{"name", "job-0-0"},
