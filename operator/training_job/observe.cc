@@ -98,7 +98,11 @@ std::string LastWords(std::string_view text) {
   } else if (const size_t line = text.rfind('\n'); line != std::string_view::npos) {
     text.remove_prefix(line + 1);
   }
-  return std::string(text.substr(0, kMost));
+  if (text.size() <= kMost) return std::string(text);
+  // At a character's beginning: the API server takes no half ones.
+  size_t end = kMost;
+  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;
+  return std::string(text.substr(0, end));
 }
 
 // Empty when nothing tells.

@@ -391,6 +391,9 @@ TEST(WorkerPodTest, TheCauseOfAFailureIsTheLastThingThatItSaid) {
   EXPECT_EQ(cause(EndedPod("first\nno such file\n\n")), "exit code 1: no such file");
   EXPECT_EQ(cause(EndedPod("")), "exit code 1");
   EXPECT_EQ(cause(EndedPod(std::string(10'000, 'x'))), "exit code 1: " + std::string(400, 'x'));
+  std::string euros;
+  for (int i = 0; i < 200; ++i) euros += "\xE2\x82\xAC";
+  EXPECT_EQ(cause(EndedPod(euros)), "exit code 1: " + euros.substr(0, 399));
   EXPECT_EQ(cause(EndedPod("gone", 0)), "");
   nlohmann::json pod = EndedPod("", 137);
   pod["status"]["containerStatuses"][0]["state"]["terminated"]["reason"] = "OOMKilled";
