@@ -29,10 +29,13 @@ std::optional<int64_t> ToInt(const std::map<std::string, std::string>& map, cons
 }
 
 // The conditions that a cached pod has.
-bool IsKept(const json& condition) {
+bool IsKeptWithTime(const json& condition) {
   const std::string type = Text(condition, "type");
-  const bool unscheduled = type == "PodScheduled" && Text(condition, "status") != "True";
-  return unscheduled || type == "Ready" || type == api::kDisruptionTargetCondition;
+  return type == "Ready" || type == api::kDisruptionTargetCondition;
+}
+bool IsKept(const json& condition) {
+  return IsKeptWithTime(condition) ||
+         (Text(condition, "type") == "PodScheduled" && Text(condition, "status") != "True");
 }
 
 bool HasCondition(const json& status, const char* type) {
@@ -111,7 +114,7 @@ std::string EndOf(const json& status) {
   if (!end.empty()) return end;
   // A kubelet that evicts or refuses a pod need not say how its containers ended.
   for (const json& condition : Child(status, "conditions")) {
-    if (!IsKept(condition)) continue;
+    if (!IsKeptWithTime(condition)) continue;
     end = std::max(end, Text(condition, "lastTransitionTime"));
   }
   return end;

@@ -488,12 +488,13 @@ TEST(WorkerPodTest, AnEvictedPodEndedWhenItsConditionsLastChanged) {
   object["status"]["containerStatuses"] = nlohmann::json::array();
   object["status"]["conditions"] = {
       {{"type", "PodScheduled"},
-       {"status", "True"},
+       {"status", "False"},
        {"lastTransitionTime", "2026-05-01T13:00:00Z"}},
       {{"type", "Ready"}, {"status", "False"}, {"lastTransitionTime", "2026-05-01T12:00:00Z"}},
       {{"type", "DisruptionTarget"},
        {"status", "True"},
        {"lastTransitionTime", "2026-05-01T12:00:05Z"}}};
+  EXPECT_EQ(ReadWorkerPod(object, "u")->finished, "2026-05-01T12:00:05Z");
   TrimWorkerPod(object);
   EXPECT_EQ(ReadWorkerPod(object, "u")->finished, "2026-05-01T12:00:05Z");
   object["status"]["phase"] = "Running";
