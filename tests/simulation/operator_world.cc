@@ -44,52 +44,10 @@ json SpecOf(int replicas) {
 
 }  // namespace
 
-// One life of the operator. What it had in memory goes with it.
-struct OperatorWorld::Operator {
-  Operator(OperatorWorld& world)
-      : pods(api::kJobNameLabel),
-        queue(&world.clock_),
-        hub(world.clock_, [this](const topology::JobKey&) { queue.Add(kKey); }),
-        reconciler({.client = &world.api_,
-                    .jobs = &jobs,
-                    .pods = &pods,
-                    .graphs = &graphs,
-                    .hub = &hub,
-                    .clock = &world.clock_,
-                    .wall = [&world] { return world.Wall(); }},
-                   {.hub_address = "hub:1"}) {}
-
-  struct Cache {
-    const controller::Resource& resource;
-    controller::ObjectStore& store;
-    Time refresh_at{};  // max: it shows what there is
-  };
-
-  controller::ObjectStore jobs, graphs, pods;
-  std::vector<Cache> caches = {
-      {kTrainingJobs, jobs}, {kPods, pods}, {kCommunicationGraphs, graphs}};
-  controller::DelayingQueue queue;
-  topology::Hub hub;
-  training_job::TrainingJobReconciler reconciler;
-};
-
 struct OperatorWorld::Worker {
-  explicit Worker(ImitatedWorker::Pod pod) : imitated(std::move(pod)) {}
+  explicit Worker(ImitatedWorker::Pod pod) : stream(std::move(pod)) {}
 
-  // What it was sent waits here until its next turn.
-  struct Inbox final : topology::Sink {
-    bool Send(const topology::HubMessage& message) override {
-      messages.push_back(message);
-      return true;
-    }
-    void Close() override { closed = true; }
-    std::deque<topology::HubMessage> messages;
-    bool closed = false;
-  };
-
-  ImitatedWorker imitated;
-  std::shared_ptr<Inbox> inbox;
-  topology::SessionId session = 0;
+  WorkerStream stream;
   int life = 0;  // of the operator that it speaks to
   Time connects_at{};
   Time reports_at{};
@@ -311,7 +269,7 @@ void OperatorWorld::StepPod(const std::string& name, Pod& pod) {
   }
   const auto worker = workers_.find(pod.uid);
   if (worker != workers_.end()) {
-    if (!worker->second->imitated.stopped()) return;
+    if (!worker->second->stream.imitated.stopped()) return;
     Disconnect(*worker->second);
     workers_.erase(worker);
     return WriteStatus(name,
@@ -347,23 +305,19 @@ void OperatorWorld::StepNode(int number, Node& node) {
 // --- workers ---
 
 void OperatorWorld::Connect(Worker& worker) {
-  worker.inbox = std::make_shared<Worker::Inbox>();
   worker.life = life_;
-  worker.session = operator_->hub.Connect(worker.inbox);
-  operator_->hub.OnMessage(worker.session, worker.imitated.Register());
+  worker.stream.Connect(operator_->hub);
 }
 
 void OperatorWorld::Disconnect(Worker& worker) {
-  if (worker.session != 0 && operator_ != nullptr && worker.life == life_) {
-    operator_->hub.OnDisconnect(worker.session);
-  }
-  worker.session = 0;
+  const bool same = operator_ != nullptr && worker.life == life_;
+  worker.stream.Disconnect(same ? &operator_->hub : nullptr);
   worker.connects_at = clock_.now + Milliseconds(50 + Draw(400));
 }
 
 void OperatorWorld::OnHeard(const Worker& worker, const topology::HubMessage& message) {
   if (message.has_assign()) {
-    const std::string& uid = worker.imitated.pod().uid;
+    const std::string& uid = worker.stream.imitated.pod().uid;
     const auto [known, is_new] = ids_.emplace(message.assign().member(), uid);
     if (!is_new && known->second != uid) {
       Fail(fmt::format("id {} of {} was given to {}", known->first, known->second, uid));
@@ -374,30 +328,26 @@ void OperatorWorld::OnHeard(const Worker& worker, const topology::HubMessage& me
 
 void OperatorWorld::StepWorker(Worker& worker) {
   if (worker.cut_off) return;
-  const bool gone = operator_ == nullptr || worker.life != life_ || worker.inbox->closed;
-  if (worker.session != 0 && gone) Disconnect(worker);
-  if (worker.imitated.stopped() || worker.imitated.refused()) return;
-  if (worker.session == 0) {
+  WorkerStream& stream = worker.stream;
+  const bool gone = operator_ == nullptr || worker.life != life_ || stream.closed();
+  if (stream.connected() && gone) Disconnect(worker);
+  if (stream.imitated.stopped() || stream.imitated.refused()) return;
+  if (!stream.connected()) {
     if (operator_ != nullptr && !worker.leaving && clock_.now >= worker.connects_at)
       Connect(worker);
     return;
   }
   if (Draw(8) == 0) return;  // a slow moment
   topology::Hub& hub = operator_->hub;
-  for (auto& inbox = worker.inbox->messages; !inbox.empty(); inbox.pop_front()) {
-    OnHeard(worker, inbox.front());
-    for (const auto& answer : worker.imitated.OnMessage(inbox.front())) {
-      hub.OnMessage(worker.session, answer);
-    }
-  }
+  stream.Answer(hub, [&](const topology::HubMessage& message) { OnHeard(worker, message); });
   if (worker.leaving) {
-    hub.OnMessage(worker.session, worker.imitated.Leave());
+    stream.Say(hub, stream.imitated.Leave());
     return Disconnect(worker);
   }
   if (clock_.now < worker.reports_at) return;
   worker.reports_at = clock_.now + kReport;
-  worker.imitated.Train(5);
-  if (const auto report = worker.imitated.Report()) hub.OnMessage(worker.session, *report);
+  stream.imitated.Train(5);
+  if (const auto report = stream.imitated.Report()) stream.Say(hub, *report);
 }
 
 // --- the operator ---
@@ -406,12 +356,12 @@ void OperatorWorld::StartOperator() {
   if (api_.failing()) return;
   api_.Revive();
   ++life_;
-  operator_ = std::make_unique<Operator>(*this);
-  for (auto& cache : operator_->caches) {
-    cache.store.Replace(List(cache.resource));
-    cache.refresh_at = Time::max();
-  }
-  operator_->queue.Add(kKey);
+  operator_ = std::make_unique<SimulatedOperator>(SimulatedOperator::Options{
+      .job = kKey,
+      .client = &api_,
+      .clock = &clock_,
+      .wall = [this] { return Wall(); },
+      .list = [this](const controller::Resource& resource) { return List(resource); }});
 }
 
 void OperatorWorld::StepOperator() {
@@ -425,21 +375,19 @@ void OperatorWorld::StepOperator() {
     const auto taken = operator_->queue.TryTake();
     if (!taken) break;
     Reconcile();
-    operator_->queue.Done(kKey);
   }
   if (!api_.dead()) return;
   operator_.reset();
   operator_starts_ = clock_.now + Milliseconds(100 + Draw(3000));
 }
 
-// As controller::Controller settles what comes of it.
 void OperatorWorld::Reconcile() {
   if (const controller::Object job = operator_->jobs.Get(kKey)) {
     heard_replicas_ = Number(*job, "/spec/workers/replicas");
     heard_suspended_ = job->value("/spec/suspend"_json_pointer, false);
   }
   const topology::Snapshot before = operator_->hub.Observe({kSpace, kJob});
-  const auto result = operator_->reconciler.Reconcile(kKey);
+  operator_->Reconcile();
   const topology::Snapshot after = operator_->hub.Observe({kSpace, kJob});
   if (before.known && after.known && after.graph != before.graph) {
     if (after.epoch <= last_epoch_) {
@@ -447,9 +395,6 @@ void OperatorWorld::Reconcile() {
     }
     last_epoch_ = after.epoch;
   }
-  if (!result.ok()) return operator_->queue.AddRateLimited(kKey);
-  operator_->queue.Forget(kKey);
-  if (result->requeue_after) operator_->queue.AddAfter(kKey, *result->requeue_after);
 }
 
 void OperatorWorld::RefreshCaches() {
@@ -457,7 +402,7 @@ void OperatorWorld::RefreshCaches() {
   for (auto& cache : operator_->caches) {
     if (clock_.now < cache.refresh_at) continue;
     cache.refresh_at = Time::max();
-    if (!cache.store.Replace(List(cache.resource)).empty()) operator_->queue.Add(kKey);
+    operator_->Refresh(cache);
   }
 }
 
@@ -496,10 +441,10 @@ bool OperatorWorld::Settled(int members) {
     return false;
   }
   for (const auto& [uid, worker] : workers_) {
-    const uint64_t id = worker->imitated.member();
+    const uint64_t id = worker->stream.imitated.member();
     if (hub.graph->Find(id) == nullptr) return false;
     std::set<uint64_t> told;
-    for (const auto& peer : worker->imitated.view().neighbours()) told.insert(peer.member());
+    for (const auto& peer : worker->stream.imitated.view().neighbours()) told.insert(peer.member());
     const auto neighbours = hub.graph->Neighbours(id);
     if (told != std::set<uint64_t>(neighbours.begin(), neighbours.end())) return false;
   }

@@ -1,10 +1,8 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <map>
 #include <memory>
-#include <optional>
 #include <random>
 #include <set>
 #include <string>
@@ -13,13 +11,10 @@
 #include "nlohmann/json.hpp"
 #include "operator/api/training_job.h"
 #include "operator/base/clock.h"
-#include "operator/controller/delaying_queue.h"
-#include "operator/controller/object_store.h"
 #include "operator/local/api_server.h"
-#include "operator/topology/hub.h"
-#include "operator/training_job/training_job_reconciler.h"
-#include "tests/simulation/imitated_worker.h"
 #include "tests/simulation/simulated_api.h"
+#include "tests/simulation/simulated_operator.h"
+#include "tests/simulation/worker_stream.h"
 
 namespace grapevine::simulation {
 
@@ -86,7 +81,6 @@ class OperatorWorld {
     Time Now() const override { return now; }
     Time now = Time(1000s);
   };
-  struct Operator;
   struct Worker;
   struct Pod {
     std::string uid;
@@ -135,7 +129,7 @@ class OperatorWorld {
   std::vector<Node> nodes_;
   std::map<std::string, Pod> pods_;                         // by name
   std::map<std::string, std::unique_ptr<Worker>> workers_;  // by the pod's UID
-  std::unique_ptr<Operator> operator_;                      // null while none runs
+  std::unique_ptr<SimulatedOperator> operator_;             // null while none runs
   Time operator_starts_{};
   int life_ = 0;
   Time news_held_until_{};
