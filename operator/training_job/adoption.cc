@@ -12,26 +12,31 @@ namespace {
 
 using nlohmann::json;
 
-// True when it became the job's just now.
-absl::StatusOr<bool> Adopt(controller::ApiClient& client, const api::TrainingJob& job,
-                           const std::string& name, const std::string& uid) {
-  const auto pod = client.Get(kPods, job.metadata.name_space, name);
-  if (!pod.ok()) return pod.status();
-  // The cache is behind: another by now, or adopted already.
-  if (controller::UidOf(*pod) != uid || !controller::ControllerUidOf(*pod).empty() ||
-      !WhyNotOurs(*pod, job).empty()) {
-    return false;
-  }
-  json owners = Child(Child(*pod, "metadata"), "ownerReferences");
+json OwnersWith(const json& pod, const api::TrainingJob& job) {
+  json owners = Child(Child(pod, "metadata"), "ownerReferences");
   if (!owners.is_array()) owners = json::array();
   owners.push_back(OwnerReference(job));
+  return owners;
+}
+
+// The pod as it is afterwards; null when it is another by now, or somebody else's. `adopted`: it
+// became the job's just now.
+absl::StatusOr<json> Adopt(controller::ApiClient& client, const api::TrainingJob& job,
+                           const std::string& name, const std::string& uid, bool& adopted) {
+  auto pod = client.Get(kPods, job.metadata.name_space, name);
+  if (absl::IsNotFound(pod.status())) return json();
+  if (!pod.ok()) return pod.status();
+  if (controller::UidOf(*pod) != uid || !WhyNotOurs(*pod, job).empty()) return json();
+  const std::string owner = controller::ControllerUidOf(*pod);
+  if (owner == job.metadata.uid) return pod;  // the cache is behind
+  if (!owner.empty()) return json();
   const json patch = {{"metadata",
                        {{"uid", uid},
                         {"resourceVersion", controller::ResourceVersionOf(*pod)},
-                        {"ownerReferences", std::move(owners)}}}};
-  const absl::Status status = client.Patch(kPods, job.metadata.name_space, name, patch).status();
-  if (!status.ok()) return status;
-  return true;
+                        {"ownerReferences", OwnersWith(*pod, job)}}}};
+  pod = client.Patch(kPods, job.metadata.name_space, name, patch);
+  adopted = pod.ok();
+  return pod;
 }
 
 }  // namespace
@@ -61,12 +66,17 @@ Orphans AdoptOrphans(controller::ApiClient& client, const controller::ObjectStor
       orphans.refused.push_back({name, uid, std::move(why)});
       continue;
     }
-    const auto adopted = Adopt(client, job, name, uid);
-    if (!adopted.ok()) {
-      LogWarn("pod {} cannot be adopted: {}", name, adopted.status().ToString());
-    } else if (*adopted) {
-      orphans.adopted.push_back(name);
+    bool adopted = false;
+    auto now = Adopt(client, job, name, uid, adopted);
+    if (!now.ok()) {
+      // The next decision tries again. Until then it is the job's by its uid: nobody loses a member
+      // because a call has failed.
+      LogWarn("pod {} cannot be adopted: {}", name, now.status().ToString());
+      now = *pod;
+      (*now)["metadata"]["ownerReferences"] = OwnersWith(*pod, job);
     }
+    if (adopted) orphans.adopted.push_back(name);
+    if (auto ours = ReadWorkerPod(*now, job.metadata.uid)) orphans.ours.push_back(*std::move(ours));
   }
   return orphans;
 }

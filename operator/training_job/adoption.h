@@ -16,8 +16,9 @@ namespace grapevine::training_job {
 // Why it is not the job's; empty if it is. Pure.
 std::string WhyNotOurs(const nlohmann::json& pod, const api::TrainingJob& job);
 
-// Makes the job the controller of those of its namespace in `pods` that are its own. It asks the
-// server itself, whose word alone counts, before each.
+// Makes the job the controller of those of its namespace in `pods` that are its own, and reads them
+// as they are then: none of them is missing meanwhile. It asks the server itself, whose word alone
+// counts, before each.
 Orphans AdoptOrphans(controller::ApiClient& client, const controller::ObjectStore& pods,
                      const api::TrainingJob& job);
 

@@ -32,17 +32,6 @@ struct Refusal {
   Duration left{};
 };
 
-// Pods with the job's label that nobody controls: see adoption.h.
-struct Orphans {
-  struct Refused {
-    std::string pod;
-    std::string uid;
-    std::string why;  // "not its uid"
-  };
-  std::vector<std::string> adopted;  // just now, by name
-  std::vector<Refused> refused;
-};
-
 // A worker pod as the policies need it.
 struct WorkerPod {
   enum class State : uint8_t {
@@ -86,6 +75,18 @@ struct WorkerPod {
   bool lost() const { return loss != Loss::kNone && unended(); }
   bool unended() const { return state == State::kPending || state == State::kRunning; }
   bool finished_by_itself() const { return state == State::kSucceeded || state == State::kFailed; }
+};
+
+// Pods with the job's label that nobody controls: see adoption.h.
+struct Orphans {
+  struct Refused {
+    std::string pod;
+    std::string uid;
+    std::string why;  // "not its uid"
+  };
+  std::vector<std::string> adopted;  // just now, by name
+  std::vector<WorkerPod> ours;       // the job's, though the cache does not show it yet
+  std::vector<Refused> refused;
 };
 
 // All that a decision may know. Plain values, read anew for each decision.

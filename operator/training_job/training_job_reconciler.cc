@@ -165,16 +165,16 @@ std::shared_ptr<TrainingJobReconciler::OwnWrites> TrainingJobReconciler::OwnWrit
 
 void TrainingJobReconciler::ReadPods(const api::TrainingJob& job, OwnWrites& own,
                                      std::vector<WorkerPod>& pods) {
-  std::set<std::string> deleted;
   for (const controller::Object& object : parts_.pods->OwnedBy(job.metadata.uid)) {
     std::optional<WorkerPod> pod = ReadWorkerPod(*object, job.metadata.uid);
-    if (!pod) continue;
-    own.created.erase(pod->name);
-    if (own.deleted.contains(pod->uid)) {
-      deleted.insert(pod->uid);
-      if (pod->unended()) pod->state = WorkerPod::State::kTerminating;
-    }
-    pods.push_back(*std::move(pod));
+    if (pod) pods.push_back(*std::move(pod));
+  }
+  std::set<std::string> deleted;
+  for (WorkerPod& pod : pods) {
+    own.created.erase(pod.name);
+    if (!own.deleted.contains(pod.uid)) continue;
+    deleted.insert(pod.uid);
+    if (pod.unended()) pod.state = WorkerPod::State::kTerminating;
   }
   own.deleted = std::move(deleted);
   const Time now = parts_.clock->Now();
@@ -254,6 +254,7 @@ absl::StatusOr<Observed> TrainingJobReconciler::Observe(const controller::Reques
                                                         api::TrainingJob job, OwnWrites& own) {
   Observed observed{.job = std::move(job)};
   observed.orphans = AdoptOrphans(*parts_.client, *parts_.pods, observed.job);
+  observed.pods = observed.orphans.ours;
   ReadPods(observed.job, own, observed.pods);
   JudgeNodesOf(observed.pods);
   observed.disrupted = own.disruptions.Count(observed.pods, observed.job.status.workers.disrupted);

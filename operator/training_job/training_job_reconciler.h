@@ -53,6 +53,7 @@ class TrainingJobReconciler final : public controller::Reconciler {
   std::shared_ptr<OwnWrites> OwnWritesOf(const controller::Request& request,
                                          const std::string& uid);
   void JudgeNodesOf(std::vector<WorkerPod>& pods);
+  // Those in `pods` and those of the cache, with what the cache does not show yet.
   void ReadPods(const api::TrainingJob& job, OwnWrites& own, std::vector<WorkerPod>& pods);
   controller::Object GraphOf(const controller::Request& request, const api::TrainingJob& job) const;
   // What an earlier leader left, and sets apart what this one may give out; from the server itself,

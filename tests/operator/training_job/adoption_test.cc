@@ -6,6 +6,7 @@
 #include "operator/local/api_server.h"
 #include "operator/training_job/apply.h"
 #include "operator/training_job/worker_pod.h"
+#include "tests/operator/controller/forwarding_client.h"
 
 namespace grapevine::training_job {
 namespace {
@@ -55,15 +56,38 @@ TEST_F(AdoptionTest, APodThatLostItsOwnerIsTheJobsAgainAndKeepsItsOtherOwners) {
       {{"apiVersion", "v1"}, {"kind", "Other"}, {"name", "c"}, {"uid", MakeOwner("bystander")}}};
   Make(pod);
   Refresh();
-  EXPECT_THAT(Adopt().adopted, ElementsAre("job-1-0"));
+  const Orphans first = Adopt();
+  EXPECT_THAT(first.adopted, ElementsAre("job-1-0"));
+  ASSERT_THAT(first.ours, SizeIs(1)) << "nobody is missing meanwhile";
+  EXPECT_EQ(first.ours[0].name, "job-1-0");
   const json now = *server_.Get(kPods, "default", "job-1-0");
   EXPECT_EQ(controller::ControllerUidOf(now), job_.metadata.uid);
   EXPECT_EQ(now["metadata"]["ownerReferences"].size(), 2u);
   const Orphans again = Adopt();  // the cache shows nothing of it yet
   EXPECT_THAT(again.adopted, IsEmpty());
   EXPECT_THAT(again.refused, IsEmpty());
+  EXPECT_THAT(again.ours, SizeIs(1));
   Refresh();
   EXPECT_THAT(cache_.OwnedBy(job_.metadata.uid), SizeIs(1));
+  EXPECT_THAT(Adopt().ours, IsEmpty()) << "the cache shows it";
+}
+
+class DeafClient final : public controller::ForwardingClient {
+ public:
+  using ForwardingClient::ForwardingClient;
+  Answer Get(const controller::Resource&, std::string_view, std::string_view) override {
+    return absl::UnavailableError("nobody answers");
+  }
+};
+
+TEST_F(AdoptionTest, WhileTheServerDoesNotAnswerAPodIsTheJobsByItsUid) {
+  Make(Orphan());
+  Refresh();
+  DeafClient deaf(server_);
+  const Orphans orphans = AdoptOrphans(deaf, cache_, job_);
+  EXPECT_THAT(orphans.adopted, IsEmpty());
+  EXPECT_THAT(orphans.ours, SizeIs(1));
+  EXPECT_THAT(Adopt().adopted, ElementsAre("job-1-0")) << "the next decision tries again";
 }
 
 TEST_F(AdoptionTest, WhatIsNotTheJobsIsRefusedAndNotTouched) {
@@ -86,6 +110,7 @@ TEST_F(AdoptionTest, WhatIsNotTheJobsIsRefusedAndNotTouched) {
     Refresh();
     const Orphans orphans = Adopt();
     EXPECT_THAT(orphans.adopted, IsEmpty()) << each.why;
+    EXPECT_THAT(orphans.ours, IsEmpty()) << each.why;
     ASSERT_THAT(orphans.refused, SizeIs(1)) << each.why;
     EXPECT_EQ(orphans.refused[0].why, each.why);
     EXPECT_EQ(controller::ControllerUidOf(*server_.Get(kPods, "default", "job-1-0")), "");
@@ -112,7 +137,9 @@ TEST_F(AdoptionTest, AnotherPodOfThisNameMadeMeanwhileIsNotAdopted) {
   ASSERT_TRUE(server_.Delete(kPods, "default", "job-1-0", {.grace_period_seconds = 0}).ok());
   EXPECT_THAT(Adopt().adopted, IsEmpty()) << "it is gone";
   Make(Orphan());
-  EXPECT_THAT(Adopt().adopted, IsEmpty());
+  const Orphans another = Adopt();
+  EXPECT_THAT(another.adopted, IsEmpty());
+  EXPECT_THAT(another.ours, IsEmpty());
   EXPECT_EQ(controller::ControllerUidOf(*server_.Get(kPods, "default", "job-1-0")), "");
 }
 
