@@ -204,7 +204,7 @@ void DecidePods(const Observed& observed, const Failures& failures, Decision& de
     }
   }
   if (decision.create.empty() && decision.remove.empty() && !spec.suspend) {
-    if (auto renew = NextToRenew(observed, TemplateHash(spec))) decision.remove.push_back(*renew);
+    decision.remove = NextToRenew(observed, TemplateHash(spec));
   }
 }
 

@@ -58,16 +58,20 @@ PodChanges Scale(const Observed& observed, size_t desired) {
   return changes;
 }
 
-std::optional<PodToDelete> NextToRenew(const Observed& observed, const std::string& template_hash) {
+std::vector<PodToDelete> NextToRenew(const Observed& observed, const std::string& template_hash) {
   const auto desired = static_cast<size_t>(observed.job.spec.workers.replicas);
   const std::vector<const WorkerPod*> active = ActivePods(observed);
-  if (active.size() != desired || observed.hub.graph->size() < desired) return std::nullopt;
+  std::vector<PodToDelete> old;
+  std::vector<PodToDelete> not_started;
   for (const WorkerPod* pod : active) {
-    if (!pod->template_hash.empty() && pod->template_hash != template_hash) {
-      return PodToDelete{pod->name, pod->uid, "its template has changed"};
-    }
+    if (pod->template_hash.empty() || pod->template_hash == template_hash) continue;
+    auto& list = pod->state == WorkerPod::State::kPending ? not_started : old;
+    list.push_back({pod->name, pod->uid, "its template has changed"});
   }
-  return std::nullopt;
+  if (!not_started.empty()) return not_started;
+  if (active.size() != desired || observed.hub.graph->size() < desired) return {};
+  old.resize(std::min<size_t>(old.size(), 1));
+  return old;
 }
 
 std::string TemplateHash(const api::TrainingJobSpec& spec) {

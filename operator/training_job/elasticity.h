@@ -1,6 +1,5 @@
 #pragma once
 
-#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -21,9 +20,10 @@ inline constexpr size_t kMostCreations = 500;  // in one decision
 // of removeFirst, unassigned, pending, not ready, lower deletion cost, newest. Pure.
 PodChanges Scale(const Observed& observed, size_t desired);
 
-// One pod whose template is not `template_hash`, when all desired pods take part: so a changed
-// template reaches them one by one.
-std::optional<PodToDelete> NextToRenew(const Observed& observed, const std::string& template_hash);
+// Of the pods whose template is not `template_hash`: all that have not started, which cost nothing
+// and may wait for this very change; where there are none, the first, when all desired pods take
+// part. So a changed template reaches them one by one.
+std::vector<PodToDelete> NextToRenew(const Observed& observed, const std::string& template_hash);
 
 // Of spec.workers.template; an annotation of the pods made from it.
 std::string TemplateHash(const api::TrainingJobSpec& spec);

@@ -80,12 +80,25 @@ TEST(Elasticity, RenewsOnePodAtATimeAndOnlyWhileAllTakePart) {
   Observed observed = JobOf(2);
   observed.pods = {Pod(0, 0), Pod(1, 0)};
   observed.pods[0].template_hash = observed.pods[1].template_hash = "old";
-  EXPECT_FALSE(NextToRenew(observed, "new")) << "nobody is a member";
+  EXPECT_THAT(NextToRenew(observed, "new"), IsEmpty()) << "nobody is a member";
   observed.hub.graph = std::make_shared<const graph::Graph>(
       *graph::Graph::MakeComplete({{1, graph::Side::kActive}, {2, graph::Side::kPassive}}));
-  ASSERT_TRUE(NextToRenew(observed, "new"));
-  EXPECT_EQ(NextToRenew(observed, "new")->name, "job-0-0");
-  EXPECT_FALSE(NextToRenew(observed, "old"));
+  EXPECT_THAT(Names(NextToRenew(observed, "new")), ElementsAre("job-0-0"));
+  EXPECT_THAT(NextToRenew(observed, "old"), IsEmpty());
+}
+
+// A broken image would hold up its own mending.
+TEST(Elasticity, PodsThatHaveNotStartedAreRenewedAtOnceWhoeverElseTakesPart) {
+  Observed observed = JobOf(4);
+  for (int slot = 0; slot < 4; ++slot) {
+    const bool pending = slot % 2 == 1;
+    observed.pods.push_back(
+        Pod(slot, 0, pending ? WorkerPod::State::kPending : WorkerPod::State::kRunning));
+    observed.pods.back().template_hash = "old";
+  }
+  EXPECT_THAT(Names(NextToRenew(observed, "new")), ElementsAre("job-1-0", "job-3-0"));
+  observed.pods[1].template_hash = observed.pods[3].template_hash = "new";
+  EXPECT_THAT(NextToRenew(observed, "new"), IsEmpty()) << "the new ones come first";
 }
 
 TEST(FailurePolicy, CountsOnlyPodsThatEndedByThemselves) {
