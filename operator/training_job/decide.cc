@@ -212,6 +212,7 @@ void DecidePods(const Observed& observed, const Failures& failures, Decision& de
 // end the job too.
 Decision CleanUp(const Observed& observed) {
   Decision decision{.status = observed.job.status};
+  CountPods(observed, decision.status.workers);
   DecideLostPods(observed, decision);
   if (!observed.hub.stopped) {
     decision.directives.stop = api::IsTrue(observed.job.status.conditions, api::kSucceeded)

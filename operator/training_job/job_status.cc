@@ -86,6 +86,11 @@ void FillConditions(const Observed& observed, const Standing& standing, Decision
   }
 }
 
+int32_t ActivePods(const Observed& observed) {
+  return static_cast<int32_t>(
+      std::ranges::count_if(observed.pods, [](const WorkerPod& pod) { return pod.active(); }));
+}
+
 // What no decimal string can say stays unsaid.
 std::optional<double> Finite(double value) {
   return std::isfinite(value) ? std::optional(value) : std::nullopt;
@@ -106,6 +111,11 @@ void FillProgress(const topology::Snapshot& hub, api::ProgressStatus& progress) 
 
 }  // namespace
 
+void CountPods(const Observed& observed, api::WorkersStatus& workers) {
+  workers.active = ActivePods(observed);
+  workers.members = std::min(workers.members, workers.active);
+}
+
 bool IsOver(const api::TrainingJobStatus& status) {
   return api::IsTrue(status.conditions, api::kSucceeded) ||
          api::IsTrue(status.conditions, api::kFailed);
@@ -122,8 +132,7 @@ void FillStatus(const Observed& observed, const Standing& standing, Decision& de
   }
   if (standing.ending) status.completion_time = api::FormatWallTime(observed.wall);
   status.workers.desired = spec.suspend ? 0 : spec.workers.replicas;
-  status.workers.active = static_cast<int32_t>(
-      std::ranges::count_if(observed.pods, [](const WorkerPod& pod) { return pod.active(); }));
+  status.workers.active = ActivePods(observed);
   status.workers.members = static_cast<int32_t>(standing.members);
   status.workers.disrupted = standing.failures.disrupted;
   status.workers.restarts = standing.failures.restarts;

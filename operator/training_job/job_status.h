@@ -23,6 +23,9 @@ struct Standing {
 // that became true. Pure.
 void FillStatus(const Observed& observed, const Standing& standing, Decision& decision);
 
+// Of a job that is over: its pods are fewer and fewer. Pure.
+void CountPods(const Observed& observed, api::WorkersStatus& workers);
+
 // Of a job whose spec cannot be used: Failed, InvalidSpec, with all violations (at most kMaxMessage
 // bytes of them). Returns the event of it. Pure.
 JobEvent FailAsInvalid(std::string violations, api::WallTime now, api::TrainingJobStatus& status);

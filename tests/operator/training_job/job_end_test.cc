@@ -45,6 +45,18 @@ TEST(JobEnd, APodThatRunsMayEndByItself) {
   EXPECT_THAT(Decide(observed).remove, SizeIs(1));
 }
 
+TEST(JobEnd, PodsThatHaveEndedAreNoLongerActiveNorMembers) {
+  Observed observed = Completed();
+  observed.job.status = Decide(observed).status;
+  observed.job.status.workers.members = 1;
+  EXPECT_EQ(Decide(observed).status.workers.members, 1);
+  observed.pods[0].state = WorkerPod::State::kSucceeded;
+  const api::WorkersStatus workers = Decide(observed).status.workers;
+  EXPECT_EQ(workers.active, 0);
+  EXPECT_EQ(workers.members, 0);
+  EXPECT_EQ(workers.desired, 1);
+}
+
 TEST(JobEnd, APodThatHasNotStartedGoesAtOnce) {
   Observed observed = Completed();
   observed.pods[0].state = WorkerPod::State::kPending;
