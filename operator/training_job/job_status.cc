@@ -43,8 +43,8 @@ void FillConditions(const Observed& observed, const Standing& standing, Decision
   const int32_t wanted = observed.job.spec.workers.min_replicas;
   const bool over = standing.ending.has_value();
   const bool enough = members >= wanted;
-  const bool initialized = !observed.pods.empty() || !decision.create.empty() ||
-                           api::IsTrue(observed.job.status.conditions, api::kInitialized);
+  const bool initialized =
+      !observed.pods.empty() || api::IsTrue(observed.job.status.conditions, api::kInitialized);
   const std::string hindrances = DescribeHindrances(observed);
   const std::string count = fmt::format("{} members, {} needed{}{}", members, wanted,
                                         hindrances.empty() ? "" : "; ", hindrances);
@@ -165,8 +165,8 @@ JobEvent FailAsInvalid(std::string violations, api::WallTime now, api::TrainingJ
                                                                   : violations.rfind('\n'));
     violations += "\n...";
   }
-  for (const char* type : {api::kFailed, api::kSucceeded, api::kSuspended, api::kDegraded,
-                           api::kRunning, api::kInitialized}) {
+  for (const char* type :
+       {api::kFailed, api::kSucceeded, api::kSuspended, api::kDegraded, api::kRunning}) {
     const bool failed = std::string_view(type) == api::kFailed;
     api::SetCondition(status.conditions,
                       {.type = type,
@@ -175,7 +175,12 @@ JobEvent FailAsInvalid(std::string violations, api::WallTime now, api::TrainingJ
                        .message = failed ? violations : ""},
                       now);
   }
+  if (api::FindCondition(status.conditions, api::kInitialized) == nullptr) {
+    api::SetCondition(status.conditions,
+                      {.type = api::kInitialized, .status = "False", .reason = "InvalidSpec"}, now);
+  }
   status.completion_time = api::FormatWallTime(now);
+  status.workers.active = status.workers.members = 0;  // its pods are deleted
   return {.warning = true, .reason = "InvalidSpec", .note = std::move(violations)};
 }
 

@@ -194,7 +194,7 @@ TEST_F(ReconcilerTest, WorkersAreToldOfWhatConcernsThemAlone) {
 
 TEST_F(ReconcilerTest, WritesStatusOnceAndSpeaksAfterwards) {
   ASSERT_TRUE(Reconcile().ok());
-  EXPECT_THAT(events_, ::testing::ElementsAre("Initialized", "PodsCreated"));
+  EXPECT_THAT(events_, ::testing::ElementsAre("PodsCreated"));
   Refresh();
   ASSERT_TRUE(Reconcile().ok());
   Refresh();
