@@ -38,6 +38,14 @@ class Conditions {
   Decision& decision_;
 };
 
+// Not suspended any more, and it has not run since.
+bool IsResuming(const std::vector<api::Condition>& conditions) {
+  const api::Condition* suspended = api::FindCondition(conditions, api::kSuspended);
+  const api::Condition* running = api::FindCondition(conditions, api::kRunning);
+  return suspended != nullptr && running != nullptr && running->status != "True" &&
+         suspended->last_transition_time > running->last_transition_time;
+}
+
 void FillConditions(const Observed& observed, const Standing& standing, Decision& decision) {
   const auto members = static_cast<int32_t>(standing.members);
   const int32_t wanted = observed.job.spec.workers.min_replicas;
@@ -61,8 +69,9 @@ void FillConditions(const Observed& observed, const Standing& standing, Decision
   conditions.Set(api::kSucceeded, succeeded, reason, succeeded ? message : "");
   conditions.Set(api::kSuspended, standing.suspended, standing.suspended ? "Suspended" : "Wanted",
                  "");
-  // A job that has never had its members is not degraded but starting.
-  const bool started = observed.hub.training_since.has_value();
+  // A job that has never had its members is not degraded but starting, as one is that was resumed.
+  const bool started =
+      observed.hub.training_since.has_value() && !IsResuming(decision.status.conditions);
   const bool degraded =
       !over && !standing.suspended && started && !enough && !observed.hub.finish_since;
   conditions.Set(api::kDegraded, degraded, degraded ? "TooFewMembers" : "EnoughMembers",

@@ -13,6 +13,7 @@ namespace {
 
 using ::testing::Contains;
 using ::testing::IsEmpty;
+using ::testing::Not;
 using ::testing::SizeIs;
 
 bool Over(JobRig& rig) { return api::IsTrue(rig.job.status.conditions, api::kSucceeded); }
@@ -570,10 +571,12 @@ TEST(Scenario, SuspendKeepsACheckpointAndResumesFromIt) {
       rig.RunUntil(10s, [&] { return api::IsTrue(rig.job.status.conditions, api::kSuspended); }));
   EXPECT_THAT(rig.pods, IsEmpty());
   EXPECT_EQ(rig.job.status.workers.restarts, 0);
+  rig.Run(2s);
   rig.job.spec.suspend = false;
   rig.Reconcile();
   ASSERT_TRUE(rig.RunUntil(5s, [&] { return rig.Members().size() == 2; }));
   EXPECT_EQ(rig.workers[2]->starts.at(0).from(), proto::Start::FROM_CHECKPOINT);
+  EXPECT_THAT(rig.events, Not(Contains("Degraded"))) << "it starts as any job does";
 }
 
 TEST(Scenario, MembersEvaluateInTurnAfterDataEpochs) {
