@@ -30,6 +30,12 @@ std::string PodOf(const Observed& observed, MemberId id) {
   return fmt::format("member {}", id);
 }
 
+// A reason of several names none of them.
+std::string Without(const std::string& words, std::string text) {
+  if (const size_t at = text.find(words); at != std::string::npos) text.erase(at, words.size());
+  return text;
+}
+
 std::string FolderOf(const std::string& path) { return path.substr(0, path.rfind('/')); }
 
 }  // namespace
@@ -59,7 +65,8 @@ void News::NoteMembers(const Observed& observed, const topology::Publication& pu
   }
   std::map<std::string, std::vector<std::string>> left;  // by reason
   for (const membership::Removal& removal : published.removed) {
-    left[removal.reason].push_back(PodOf(observed, removal.id));
+    const std::string pod = PodOf(observed, removal.id);
+    left[Without(" " + pod, removal.reason)].push_back(pod);
   }
   for (const auto& [reason, pods] : left) {
     Add({false, "MemberLeft", fmt::format("{} left, {}: {} now", Names(pods), reason, now)});

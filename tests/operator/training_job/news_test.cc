@@ -47,12 +47,15 @@ TEST(News, WhoJoinsAndWhoLeavesIsToldTogether) {
   EXPECT_THAT(Told(news),
               ElementsAre("MemberJoined: job-1-0, job-2-0, job-3-0 and 2 more joined: 5 now"));
   observed.hub.graph = std::make_shared<const graph::Graph>(Complete({1, 2, 3, 4, 5}));
-  decision.directives.publish = topology::Publication{
-      .graph = Complete({1, 5}),
-      .removed = {{2, "its stream is broken"}, {3, "it was silent"}, {4, "it was silent"}}};
+  decision.directives.publish =
+      topology::Publication{.graph = Complete({1, 5}),
+                            .removed = {{2, "its stream is broken"},
+                                        {3, "its pod job-3-0 is being deleted"},
+                                        {4, "its pod job-4-0 is being deleted"}}};
   news.Note(observed, decision);
-  EXPECT_THAT(Told(news), ElementsAre("MemberLeft: job-3-0 and job-4-0 left, it was silent: 2 now",
-                                      "MemberLeft: job-2-0 left, its stream is broken: 2 now"));
+  EXPECT_THAT(Told(news),
+              ElementsAre("MemberLeft: job-3-0 and job-4-0 left, its pod is being deleted: 2 now",
+                          "MemberLeft: job-2-0 left, its stream is broken: 2 now"));
   news.Note(observed, Decision());
   EXPECT_THAT(Told(news), IsEmpty());
 }
