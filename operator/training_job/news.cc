@@ -117,6 +117,10 @@ void News::NoteLife(const Observed& observed, const Decision& decision) {
   if (was(api::kSuspended) && !is(api::kSuspended)) {
     Add({false, "Resumed", "the job is no longer suspended: its pods are made again"});
   }
+  if (directives.start == membership::Start::kSeed && observed.hub.samples > 0) {
+    Add({true, "StartedAnew",
+         "nobody has the model and there is no checkpoint: training begins again from the seed"});
+  }
   if (directives.start == membership::Start::kCheckpoint) {
     Add({false, "CheckpointLoaded",
          fmt::format("training goes on from {}", directives.start_checkpoint)});

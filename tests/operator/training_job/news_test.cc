@@ -104,6 +104,21 @@ TEST(News, CheckpointsAreToldInTheSameWordsAndNotThoseOfBefore) {
   EXPECT_THAT(Told(news), ElementsAre("CheckpointWritten: a checkpoint was written to /c/uid"));
 }
 
+TEST(News, BeginningAgainFromTheSeedIsAWarningOnceThereWasSomethingToLose) {
+  News news;
+  Observed observed = Job();
+  Decision decision;
+  decision.directives.start = membership::Start::kSeed;
+  news.Note(observed, decision);
+  EXPECT_THAT(Told(news), IsEmpty()) << "its first start";
+  observed.hub.samples = 320;
+  news.Note(observed, decision);
+  EXPECT_THAT(
+      Told(news),
+      ElementsAre("! StartedAnew: nobody has the model and there is no checkpoint: training "
+                  "begins again from the seed"));
+}
+
 TEST(News, ResumingLoadingAndFinishingAreTold) {
   News news;
   Observed observed = Job();
