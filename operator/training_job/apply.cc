@@ -25,7 +25,15 @@ absl::Status CreatePod(controller::ApiClient& client, const api::TrainingJob& jo
   auto found = client.Get(kPods, job.metadata.name_space, name);
   if (!found.ok()) return absl::IsNotFound(found.status()) ? status : found.status();
   if (controller::ControllerUidOf(*found) == job.metadata.uid) return absl::OkStatus();
+  if (!api::MetadataOf(*found).deletion_timestamp.empty()) {
+    // An earlier job's of this name, as a rule.
+    return absl::AbortedError(fmt::format("another pod {} is still being deleted", name));
+  }
   return absl::FailedPreconditionError(fmt::format("pod {} is not this job's", name));
+}
+
+bool IsNameTaken(const absl::Status& created) {
+  return absl::IsFailedPrecondition(created) || absl::IsAborted(created);
 }
 
 // The pods of one CreatePods, taken by its threads.
@@ -46,9 +54,10 @@ class Creation {
   void Note(size_t pod, const absl::Status& result) {
     {
       MutexLock lock(mutex_);
+      const bool served = result.ok() || IsNameTaken(result);
       results_[pod] = result;
-      failed_ |= !result.ok();
-      made_ += result.ok();
+      failed_ |= !served;
+      made_ += served;
       --under_way_;
     }
     changed_.NotifyAll();
@@ -96,14 +105,16 @@ absl::Status CreatePods(controller::ApiClient& client, const api::TrainingJob& j
   work();
   threads.clear();
   absl::Status first;
+  absl::Status taken;
   const std::span<const absl::Status> results = creation.results();
   for (size_t i = 0; i < results.size(); ++i) {
     if (results[i].ok()) {
       on_created(pods[i]);
     } else {
-      first.Update(results[i]);
+      (IsNameTaken(results[i]) ? taken : first).Update(results[i]);
     }
   }
+  first.Update(taken);
   return first;
 }
 

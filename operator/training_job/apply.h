@@ -21,8 +21,9 @@ extern const controller::Resource kNodes;
 // Makes the pods in parallel: one at first, one more at once with each that is made, up to
 // kMostAtOnce, so that a server that refuses them is asked few times. Begins no more after a
 // failure, and returns the first one. `on_created(pod)` is called on this thread for each
-// that is there afterwards: one that exists already and is the job's counts. FailedPrecondition
-// when the name is taken by someone else's.
+// that is there afterwards: one that exists already and is the job's counts. A name that is taken
+// stops no other and is returned last: FailedPrecondition by someone else's pod, Aborted by one
+// that is being deleted.
 absl::Status CreatePods(controller::ApiClient& client, const api::TrainingJob& job,
                         const std::vector<PodToCreate>& pods, const WorkerLaunch& launch,
                         const std::function<void(const PodToCreate&)>& on_created);

@@ -32,6 +32,7 @@ constexpr Duration kRecords = 2s;
 constexpr Duration kRecordsPerMember = 10ms;
 // So many epochs and ids may a leader give out before it writes them down.
 constexpr uint64_t kSetApart = 100;
+constexpr Duration kNameWait = 1s;     // between two looks whether a pod's name is free again
 constexpr Duration kUnseenLimit = 5s;  // a pod that the cache does not show is then looked for
 
 topology::JobKey KeyOf(const controller::Request& request) {
@@ -78,6 +79,7 @@ struct TrainingJobReconciler::OwnWrites {
   std::set<std::string> deleted;           // by uid
   DisruptionTally disruptions;
   CreationPause pause;
+  std::string waits_for_name;  // as it was told; empty: it does not
   std::optional<Companions> companions;
   News news;
   std::optional<api::TrainingJobStatus> status;
@@ -383,6 +385,15 @@ absl::Status TrainingJobReconciler::ChangePods(const Observed& observed, Decisio
     decision.events.push_back({true, refusal.reason, refusal.message});
     decision.requeue_after = std::min(decision.requeue_after.value_or(refusal.left), refusal.left);
     created = absl::OkStatus();  // the rest of the job goes on
+  } else if (absl::IsAborted(created)) {
+    const std::string why(created.message());
+    if (std::exchange(own.waits_for_name, why) != why) {
+      decision.events.push_back({false, "NameTaken", why});
+    }
+    decision.requeue_after = std::min(decision.requeue_after.value_or(kNameWait), kNameWait);
+    created = absl::OkStatus();
+  } else if (created.ok()) {
+    own.waits_for_name.clear();
   }
   status.Update(created);
   return status;

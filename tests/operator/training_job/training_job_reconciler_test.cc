@@ -1,5 +1,6 @@
 #include "operator/training_job/training_job_reconciler.h"
 
+#include <algorithm>
 #include <atomic>
 
 #include "gmock/gmock.h"
@@ -151,6 +152,27 @@ TEST_F(ReconcilerTest, AStrangersPodUnderOurNameIsNotTakenOver) {
   ASSERT_TRUE(Reconcile().ok());
   EXPECT_THAT(events_, ::testing::Contains("PodRefused"));
   EXPECT_TRUE(controller::ControllerUidOf(ListOf(kPods)[0]).empty());
+  EXPECT_THAT(ListOf(kPods), SizeIs(3)) << "it stops no other";
+}
+
+TEST_F(ReconcilerTest, ANameThatAnEarlierJobsPodStillHasIsWaitedForWithoutAlarm) {
+  const nlohmann::json pod = {{"metadata", {{"name", "digits-0-0"}, {"namespace", "default"}}},
+                              {"spec", {{"nodeName", "n"}}}};
+  ASSERT_TRUE(server_.Create(kPods, pod).ok());
+  ASSERT_TRUE(server_.Delete(kPods, "default", "digits-0-0", {}).ok());
+  const auto result = reconciler_->Reconcile({"default", "digits"});
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_THAT(ListOf(kPods), SizeIs(3)) << "it stops no other";
+  EXPECT_THAT(events_, ::testing::Not(::testing::Contains("PodRefused")));
+  ASSERT_TRUE(result->requeue_after);
+  EXPECT_LE(*result->requeue_after, 1s);
+  (void)Reconcile();
+  EXPECT_EQ(std::ranges::count(events_, "NameTaken"), 1) << "told once";
+
+  ASSERT_TRUE(server_.Delete(kPods, "default", "digits-0-0", {.grace_period_seconds = 0}).ok());
+  Refresh();
+  ASSERT_TRUE(Reconcile().ok());
+  EXPECT_THAT(ListOf(kPods), SizeIs(3));
 }
 
 TEST_F(ReconcilerTest, ScaleInDeletesAsManyAsAskedWhileTheCacheIsBehind) {
