@@ -47,6 +47,7 @@ class Suite {
 std::unique_ptr<Suite> MakeExchangeSuite();
 std::unique_ptr<Suite> MakeGraphSuite();
 std::unique_ptr<Suite> MakeRosterSuite();
+std::unique_ptr<Suite> MakeJobSuite();
 std::unique_ptr<Suite> MakeLedgerSuite();
 
 // The file's text as it should be, given what `suite` prints.

@@ -17,10 +17,8 @@ struct Kind {
 };
 
 const Kind kKinds[] = {
-    {"exchange_", MakeExchangeSuite},
-    {"graph_", MakeGraphSuite},
-    {"ledger_", MakeLedgerSuite},
-    {"roster_", MakeRosterSuite},
+    {"exchange_", MakeExchangeSuite}, {"graph_", MakeGraphSuite},   {"job_", MakeJobSuite},
+    {"ledger_", MakeLedgerSuite},     {"roster_", MakeRosterSuite},
 };
 
 std::vector<std::string> ScenarioNames() {
