@@ -193,7 +193,7 @@ void ProcessKubelet::Sync(const Request& key) {
       }
     }
   }
-  if (pod == nullptr) return;
+  if (pod == nullptr || (!known && !IsMine(*pod))) return;
   if (!known && !IsBeingDeleted(*pod)) {
     if (PhaseOf(*pod) == "Pending") StartPod(*pod);
   } else if (IsBeingDeleted(*pod)) {
@@ -201,9 +201,14 @@ void ProcessKubelet::Sync(const Request& key) {
   }
 }
 
+bool ProcessKubelet::IsMine(const json& pod) const {
+  const json node = pod.value("/spec/nodeName"_json_pointer, json());
+  return !node.is_string() || node == "" || node == options_.node_name;
+}
+
 bool ProcessKubelet::Claim(const json& pod) {
   const json node = pod.value("/spec/nodeName"_json_pointer, json());
-  if (node.is_string() && node != "") return node == options_.node_name;
+  if (node.is_string() && node != "") return true;
   const Request key = KeyOf(pod);
   const json binding = {
       {"apiVersion", "v1"},

@@ -68,7 +68,9 @@ class ProcessKubelet {
   // when that thread ends.
   void Run();
   void Sync(const controller::Request& key);
-  // Whether the pod is this node's; one without a node becomes so.
+  // Whether it has this node, or none.
+  bool IsMine(const nlohmann::json& pod) const;
+  // Gives it this node if it has none; false when somebody else was first.
   bool Claim(const nlohmann::json& pod);
   void StartPod(const nlohmann::json& pod);
   void Terminate(const controller::Request& key, const nlohmann::json& pod);

@@ -148,6 +148,11 @@ TEST_F(ProcessKubeletTest, TakesWhatIsItsOwnAlone) {
   while (other.Running().empty()) std::this_thread::sleep_for(1ms);
   EXPECT_THAT(other.Running(), ElementsAre(Request{"other", "b"}));
   EXPECT_THAT(kubelet_->Running(), ElementsAre(Request{"default", "d"}));
+  // Nor does it end what others run.
+  ASSERT_TRUE(server_.Delete(kPods, "default", "c", {}).ok());
+  ASSERT_TRUE(server_.Delete(kPods, "default", "d", {}).ok());
+  WaitUntilGone("d");
+  EXPECT_TRUE(server_.Get(kPods, "default", "c").ok());
 }
 
 TEST_F(ProcessKubeletTest, DeletionAsksFirst) {
