@@ -203,7 +203,8 @@ void ProcessKubelet::Sync(const Request& key) {
 
 bool ProcessKubelet::IsMine(const json& pod) const {
   const json node = pod.value("/spec/nodeName"_json_pointer, json());
-  return !node.is_string() || node == "" || node == options_.node_name;
+  const bool bound = node.is_string() && node != "";
+  return bound ? node == options_.node_name : options_.binds;
 }
 
 bool ProcessKubelet::Claim(const json& pod) {

@@ -26,6 +26,7 @@ namespace grapevine::local {
 struct ProcessKubeletOptions {
   std::string name_space;           // whose pods it runs; empty: all
   std::string node_name = "local";  // it takes pods that have no node or this one
+  bool binds = true;                // false: a scheduler gives pods their nodes
   // Where each pod's output goes, as <pod>.log. Empty: to standard error, each line after "[pod] ".
   std::string log_directory;
 };
@@ -68,7 +69,7 @@ class ProcessKubelet {
   // when that thread ends.
   void Run();
   void Sync(const controller::Request& key);
-  // Whether it has this node, or none.
+  // Whether it has this node, or none that a scheduler would see to.
   bool IsMine(const nlohmann::json& pod) const;
   // Gives it this node if it has none; false when somebody else was first.
   bool Claim(const nlohmann::json& pod);

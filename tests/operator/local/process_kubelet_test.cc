@@ -129,6 +129,18 @@ TEST_F(ProcessKubeletTest, StartsAPodOnce) {
   EXPECT_EQ(LogOf("once"), "started\n");
 }
 
+TEST_F(ProcessKubeletTest, LeavesPodsToASchedulerWhereThereIsOne) {
+  kubelet_.emplace(&server_, &clock_,
+                   ProcessKubeletOptions{.binds = false, .log_directory = directory_.string()});
+  kubelet_->Start();
+  Create("a", "sleep 600");
+  json bound = Create("b", "sleep 600");
+  bound["spec"]["nodeName"] = "local";
+  ASSERT_TRUE(server_.Update(kPods, bound).ok());
+  WaitForPhase("b", "Running");  // it looks at them in this order
+  EXPECT_THAT(kubelet_->Running(), ElementsAre(Request{"default", "b"}));
+}
+
 TEST_F(ProcessKubeletTest, TakesWhatIsItsOwnAlone) {
   ProcessKubelet other(&server_, &clock_,
                        {.name_space = "other", .node_name = "n", .log_directory = directory_});
