@@ -273,6 +273,9 @@ void Worker::Shutdown(Time deadline) {
   if (job_) {
     job_->driver->Stop(deadline);
     job_->trainer->Stop();
+    const train::TrainerCounts counts = job_->trainer->counts();
+    LogInfo("trained on {} samples in {} steps; {} of these samples without a lease",
+            counts.samples, counts.steps, counts.unleased_samples);
   }
   errands_.Stop();
 }
