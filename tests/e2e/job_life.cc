@@ -21,7 +21,7 @@ using training_job::kTrainingJobs;
 
 constexpr char kJob[] = "digits";
 constexpr Duration kPatience = 20s;
-constexpr Duration kTurn = 25ms;
+constexpr Duration kTurn = 10ms;
 
 bool IsTrue(const json& job, const char* condition) {
   for (const json& each : job.value("/status/conditions"_json_pointer, json::array())) {
@@ -35,83 +35,6 @@ int Number(const json& job, const char* pointer) {
 }
 
 }  // namespace
-
-void PodRecord::OnEvent(const controller::WatchEvent& event) {
-  using Type = controller::WatchEvent::Type;
-  MutexLock lock(mutex_);
-  if (event.type == Type::kError) violations_.emplace_back("the record's own watch ended");
-  if (event.type == Type::kError || event.type == Type::kBookmark) return;
-  const json& object = event.object;
-  const json& metadata = object.at("metadata");
-  const std::string name = metadata.at("name");
-  Pod pod{.uid = controller::UidOf(object),
-          .slot = metadata.value(json::json_pointer("/labels/grapevine.dev~1slot"), "none"),
-          .phase = object.value("/status/phase"_json_pointer, "Pending"),
-          .being_deleted = metadata.contains("deletionTimestamp") || event.type == Type::kDeleted};
-  const auto known = pods_.find(name);
-  const bool was_deleted =
-      known != pods_.end() && known->second.uid == pod.uid && known->second.being_deleted;
-  if (pod.being_deleted && !was_deleted && !pod.ended()) deleted_.push_back(pod.slot);
-  if (event.type == Type::kDeleted) {
-    pods_.erase(name);
-  } else {
-    pods_[name] = std::move(pod);
-  }
-  CheckLocked();
-}
-
-void PodRecord::CheckLocked() {
-  std::map<std::string, int> by_slot;
-  int active = 0;
-  for (const auto& [name, pod] : pods_) {
-    if (!pod.active()) continue;
-    ++active;
-    if (++by_slot[pod.slot] == 2) {
-      violations_.push_back(fmt::format("two active pods for slot {}, {} is one", pod.slot, name));
-    }
-  }
-  if (active > asked_) violations_.push_back(fmt::format("{} pods for {}", active, asked_));
-}
-
-void PodRecord::Allow(int asked) {
-  MutexLock lock(mutex_);
-  asked_ = asked;
-}
-
-std::vector<std::string> PodRecord::violations() const {
-  MutexLock lock(mutex_);
-  return violations_;
-}
-
-std::vector<std::string> PodRecord::deleted() const {
-  MutexLock lock(mutex_);
-  std::vector<std::string> slots = deleted_;
-  std::ranges::sort(slots);
-  return slots;
-}
-
-std::map<std::string, std::string> PodRecord::running() const {
-  MutexLock lock(mutex_);
-  std::map<std::string, std::string> result;
-  for (const auto& [name, pod] : pods_) {
-    if (pod.phase == "Running" && !pod.being_deleted) result[name] = pod.uid;
-  }
-  return result;
-}
-
-size_t PodRecord::active() const {
-  MutexLock lock(mutex_);
-  return static_cast<size_t>(
-      std::ranges::count_if(pods_, [](const auto& each) { return each.second.active(); }));
-}
-
-size_t PodRecord::unfinished() const {
-  MutexLock lock(mutex_);
-  return static_cast<size_t>(
-      std::ranges::count_if(pods_, [](const auto& each) { return !each.second.ended(); }));
-}
-
-bool PodRecord::Has(const std::string& name) const { return running().contains(name); }
 
 JobLife::Operator::Operator(const kube::Access& access, const Clock* clock,
                             const std::string& name_space)
@@ -131,18 +54,30 @@ JobLife::JobLife(const kube::Access& admin, const kube::Material& token, const s
       direct_.get(), &clock_,
       cluster::TestKubeletOptions{.name_space = name_space_, .nodes = {name_space_}});
   EXPECT_TRUE(kubelet_->Start().ok());
-  auto watch =
-      direct_->OpenWatch(kPods, name_space_, {},
-                         [this](const controller::WatchEvent& event) { record_.OnEvent(event); });
+  Watch(kPods, [this](const controller::WatchEvent& event) { record_.OnEvent(event); });
+  Watch(kTrainingJobs, [this](const controller::WatchEvent& event) {
+    using Type = controller::WatchEvent::Type;
+    if (event.type != Type::kAdded && event.type != Type::kModified) return;
+    auto job = std::make_shared<json>(event.object);
+    MutexLock lock(mutex_);
+    job_ = std::move(job);
+  });
+  Watch(training_job::kCommunicationGraphs,
+        [this](const controller::WatchEvent& event) { graphs_.OnEvent(event); });
+}
+
+void JobLife::Watch(const Resource& resource,
+                    const std::function<void(const controller::WatchEvent&)>& on_event) {
+  auto watch = direct_->OpenWatch(resource, name_space_, {}, on_event);
   EXPECT_TRUE(watch.ok()) << watch.status();
-  watch_ = *std::move(watch);
+  watches_.push_back(*std::move(watch));
 }
 
 JobLife::~JobLife() {
   at_leisure_.clear();
   KillOperator();
   workers_.clear();
-  watch_.reset();
+  watches_.clear();
   kubelet_.reset();
 }
 
@@ -220,16 +155,15 @@ absl::Status JobLife::PatchSpec(const json& spec) {
 }
 
 absl::Status JobLife::Scale(int replicas, const std::vector<std::string>& remove_first) {
-  record_.Allow(std::max(replicas, Number(Job(), "/spec/workers/replicas")));
+  record_.Allow(std::max(replicas, Number(*Job(), "/spec/workers/replicas")));
   return PatchSpec({{"workers", {{"replicas", replicas}, {"removeFirst", remove_first}}}});
 }
 
 absl::Status JobLife::Suspend(bool suspend) { return PatchSpec({{"suspend", suspend}}); }
 
-json JobLife::Job() {
-  auto job = direct_->Get(kTrainingJobs, name_space_, kJob);
-  EXPECT_TRUE(job.ok()) << job.status();
-  return job.ok() ? *std::move(job) : json::object();
+controller::Object JobLife::Job() const {
+  MutexLock lock(mutex_);
+  return job_;
 }
 
 void JobLife::LookAfterWorkers() {
@@ -269,11 +203,10 @@ bool JobLife::WaitUntil(const char* what, const std::function<bool(const json& j
       }
     }
     LookAfterWorkers();
-    LookAtGraph();
-    const json job = Job();
-    if (done(job)) return true;
+    const controller::Object job = Job();
+    if (done(*job)) return true;
     if (clock_.Now() > deadline) {
-      ADD_FAILURE() << name_space_ << ": " << what << " does not come: " << job.dump(1);
+      ADD_FAILURE() << name_space_ << ": " << what << " does not come: " << job->dump(1);
       return false;
     }
     std::this_thread::sleep_for(kTurn);
@@ -308,7 +241,9 @@ bool JobLife::WaitForSucceeded() {
 }
 
 std::string JobLife::EndState() {
-  const json job = Job();
+  const auto now = direct_->Get(kTrainingJobs, name_space_, kJob);
+  EXPECT_TRUE(now.ok()) << now.status();
+  const json job = now.value_or(json::object());
   std::string text;
   for (const json& condition : job.value("/status/conditions"_json_pointer, json::array())) {
     if (condition.at("status") != "True") continue;
@@ -326,22 +261,9 @@ std::string JobLife::EndState() {
   return text;
 }
 
-void JobLife::LookAtGraph() {
-  const auto graph = direct_->Get(training_job::kCommunicationGraphs, name_space_, kJob);
-  if (!graph.ok()) return;
-  const json status = graph->value("status", json::object());
-  const uint64_t epoch = status.value("epoch", uint64_t{0});
-  const std::string edges = status.value("edges", json::array()).dump();
-  const auto [known, is_new] = graphs_.emplace(epoch, edges);
-  if (known->second != edges) violations_.push_back(fmt::format("epoch {} came again", epoch));
-  if (is_new && epoch < graphs_.rbegin()->first) {
-    violations_.push_back(fmt::format("epoch {} came late", epoch));
-  }
-}
-
 std::vector<std::string> JobLife::Violations() const {
   std::vector<std::string> violations = record_.violations();
-  std::ranges::copy(violations_, std::back_inserter(violations));
+  std::ranges::copy(graphs_.violations(), std::back_inserter(violations));
   return violations;
 }
 

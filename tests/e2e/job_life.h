@@ -18,54 +18,19 @@
 #include "operator/base/mutex.h"
 #include "operator/base/supervisor.h"
 #include "operator/controller/api_client.h"
+#include "operator/controller/object_store.h"
 #include "operator/kube/http_api_client.h"
 #include "operator/kube/kubeconfig.h"
 #include "tests/cluster/api_proxy.h"
 #include "tests/cluster/test_kubelet.h"
+#include "tests/e2e/records.h"
 #include "tests/e2e/streamed_worker.h"
 
 namespace grapevine::e2e {
 
-// What the API server showed of a job's pods, change by change, and what is wrong with it: a second
-// active pod for a slot, more active pods than were asked for. Thread-safe.
-class PodRecord {
- public:
-  explicit PodRecord(int asked) : asked_(asked) {}
-
-  void OnEvent(const controller::WatchEvent& event);
-  // From now on so many active pods may be there at once.
-  void Allow(int asked);
-
-  std::vector<std::string> violations() const;
-  // Slots of those that somebody deleted while they had not ended, ascending.
-  std::vector<std::string> deleted() const;
-  // Whose containers run and who are not being deleted.
-  std::map<std::string, std::string> running() const;  // name to uid
-  size_t active() const;
-  size_t unfinished() const;                // active ones, and those that are being deleted
-  bool Has(const std::string& name) const;  // among running()
-
- private:
-  struct Pod {
-    std::string uid;
-    std::string slot;
-    std::string phase;
-    bool being_deleted = false;
-    bool ended() const { return phase == "Succeeded" || phase == "Failed"; }
-    bool active() const { return !ended() && !being_deleted; }
-  };
-  void CheckLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-
-  mutable Mutex mutex_;
-  int asked_ ABSL_GUARDED_BY(mutex_);
-  std::map<std::string, Pod> pods_ ABSL_GUARDED_BY(mutex_);
-  std::vector<std::string> deleted_ ABSL_GUARDED_BY(mutex_);
-  std::vector<std::string> violations_ ABSL_GUARDED_BY(mutex_);
-};
-
 // One job in a namespace of its own on a real API server: the operator's engine, which reaches the
 // server through a proxy alone, a kubelet without machines, and imitated workers, which train when
-// they may. Beside it stands a record of what happened to the pods, from a watch that nothing
+// they may. Beside it stands a record of what happened to the pods, from watches that nothing
 // disturbs. Waits end after 20 s. Lives on the test's thread.
 class JobLife {
  public:
@@ -122,12 +87,13 @@ class JobLife {
   };
 
   absl::Status MakeNamespace();
+  void Watch(const controller::Resource& resource,
+             const std::function<void(const controller::WatchEvent&)>& on_event);
   absl::Status PatchSpec(const nlohmann::json& spec);
-  nlohmann::json Job();
+  controller::Object Job() const;  // as the watch showed it last
   // Looks after the operator, if it was killed, and after the pods' workers, until `done`.
   bool WaitUntil(const char* what, const std::function<bool(const nlohmann::json& job)>& done);
   void LookAfterWorkers();
-  void LookAtGraph();
   HubPlace Place() const;
 
   RealClock clock_;
@@ -136,11 +102,13 @@ class JobLife {
   std::unique_ptr<cluster::ApiProxy> proxy_;
   kube::Access access_;  // through the proxy
   PodRecord record_{0};
+  GraphRecord graphs_;
   std::unique_ptr<cluster::TestKubelet> kubelet_;
-  std::unique_ptr<controller::Watch> watch_;
   std::atomic<bool> may_train_ = false;
 
   mutable Mutex mutex_;
+  controller::Object job_ ABSL_GUARDED_BY(mutex_) =
+      std::make_shared<nlohmann::json>(nlohmann::json::object());
   HubPlace place_ ABSL_GUARDED_BY(mutex_);
   std::unique_ptr<Operator> operator_;
   int life_ = 0;
@@ -149,9 +117,8 @@ class JobLife {
 
   std::map<std::string, std::unique_ptr<StreamedWorker>> workers_;  // by uid of the pod
   std::set<std::string> ended_;                                     // uids
-  std::map<uint64_t, std::string> graphs_;                          // edges, by epoch
-  std::vector<std::string> violations_;
   std::vector<std::jthread> at_leisure_;
+  std::vector<std::unique_ptr<controller::Watch>> watches_;  // last: they fill what is above
 };
 
 }  // namespace grapevine::e2e
