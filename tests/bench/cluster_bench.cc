@@ -105,7 +105,7 @@ class Bench {
     GRAPEVINE_CHECK(CountPods(name_space) == wanted);
     std::printf("  operator's memory: %.1f MiB, at its most %.1f; its CPU time %.2f s\n",
                 MemoryOf(grapevine.pid(), "VmRSS:"), MemoryOf(grapevine.pid(), "VmHWM:"),
-                ValueOf(grapevine.MetricsPort(), "process_cpu_seconds_total "));
+                metrics::ScrapedValue(grapevine.MetricsPort(), "process_cpu_seconds_total"));
     grapevine.Signal(SIGKILL);
     grapevine.Wait();
     Clear(name_space);
@@ -113,12 +113,6 @@ class Bench {
   }
 
  private:
-  static double ValueOf(int port, const std::string& name) {
-    const std::string answer = metrics::Scrape(port);
-    const size_t at = answer.find("\n" + name);
-    return at == std::string::npos ? 0 : std::stod(answer.substr(at + 1 + name.size()));
-  }
-
   // Objects that it has made.
   static int Posts(int port) {
     const std::string answer = metrics::Scrape(port);

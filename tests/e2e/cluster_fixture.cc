@@ -4,8 +4,13 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <fstream>
+#include <sstream>
+
 #include "fmt/format.h"
+#include "operator/api/yaml.h"
 #include "operator/kube/kubeconfig.h"
+#include "tests/cluster/places.h"
 
 namespace grapevine::e2e {
 namespace {
@@ -87,6 +92,19 @@ absl::StatusOr<std::string> ClusterTest::Kubectl(std::vector<std::string> argume
                                                  const std::string& input) {
   arguments.insert(arguments.end(), {"--namespace", name_space_});
   return plane_.Kubectl(std::move(arguments), input);
+}
+
+json ClusterTest::Example(const std::string& file) {
+  std::ostringstream text;
+  text << std::ifstream(cluster::SourceRoot() + "/examples/" + file).rdbuf();
+  auto job = api::ParseYaml(text.str());
+  EXPECT_TRUE(job.ok()) << job.status();
+  if (!job.ok()) return json();
+  json& spec = job->at("spec");
+  spec["workers"]["template"]["spec"]["containers"] = {
+      {{"name", "worker"}, {"image", "grapevine-worker"}, {"command", {GRAPEVINE_WORKER_BINARY}}}};
+  spec["checkpoint"]["path"] = plane_.folder() + "/checkpoints";
+  return *std::move(job);
 }
 
 absl::Status ClusterTest::WaitFor(const std::string& object, const std::string& what) {

@@ -26,6 +26,8 @@ class ClusterTest : public ::testing::Test {
   std::unique_ptr<OperatorProcess> StartOperator(const std::string& name);
   absl::StatusOr<std::string> Kubectl(std::vector<std::string> arguments,
                                       const std::string& input = "");
+  // A job of examples/, with the worker of this build and checkpoints in the plane's folder.
+  nlohmann::json Example(const std::string& file);
   // Waits for it as `kubectl wait --for` does.
   absl::Status WaitFor(const std::string& object, const std::string& what);
 

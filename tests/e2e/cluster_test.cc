@@ -70,23 +70,6 @@ TEST_F(ClusterTest, TrainsAJobToItsEnd) {
   EXPECT_EQ(*lease, "[]");
 }
 
-TEST_F(ClusterTest, AnOperatorThatIsKilledAndStartedAgainMakesNoSecondPodAndLosesNone) {
-  auto first = StartOperator("first");
-  StartKubelet();
-  ASSERT_TRUE(Kubectl({"apply"}, DigitsJob(600, plane_.folder())).ok());
-  const auto runs = Kubectl({"wait", "tj/digits", "--for=condition=Running", "--timeout=60s"});
-  ASSERT_TRUE(runs.ok()) << runs.status() << first->Log();
-  first->Signal(SIGKILL);
-  first->Wait();
-  // Whoever comes later waits until the dead one's lease has run out; nobody trains less for it.
-  auto second = StartOperator("second");
-  const auto waited = Kubectl({"wait", "tj/digits", "--for=condition=Succeeded", "--timeout=50s"});
-  ASSERT_TRUE(waited.ok()) << waited.status() << second->Log();
-  const auto restarts =
-      Kubectl({"get", "tj", "digits", "-o", "jsonpath={.status.workers.restarts}"});
-  EXPECT_EQ(*restarts, "0") << second->Log();
-}
-
 TEST_F(ClusterTest, AJobIsScaledSuspendedAndGoesOnFromItsCheckpoint) {
   auto grapevine = StartOperator("operator");
   StartKubelet();
@@ -145,16 +128,6 @@ TEST_F(ClusterTest, AChangeOfTheSpecReachesRunningWorkers) {
   ASSERT_TRUE(patch(R"({"checkpoint":{"keep":1},"exchange":{"encoding":"BFloat16","perStep":2}})"));
   EXPECT_TRUE(wait_for_checkpoints([](auto count) { return count == 1; })) << grapevine->Log();
   EXPECT_EQ(*Kubectl({"get", "pods", "-o", "jsonpath={.items[*].metadata.uid}"}), *uids);
-}
-
-TEST_F(ClusterTest, AStandbyTakesOverFromALeaderThatLeaves) {
-  auto leader = StartOperator("leader");
-  ASSERT_TRUE(leader->WaitForLog("workers are served"));
-  auto standby = StartOperator("standby");
-  leader->Signal(SIGTERM);
-  EXPECT_EQ(leader->Wait().code, 0) << leader->Log();
-  EXPECT_TRUE(standby->WaitForLog("workers are served")) << standby->Log();
-  EXPECT_THAT(leader->Log(), HasSubstr("asked to end"));
 }
 
 }  // namespace

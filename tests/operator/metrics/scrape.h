@@ -27,4 +27,12 @@ inline std::string Scrape(int port, const std::string& path = "/metrics") {
   return answer;
 }
 
+// Of a series, named as a scrape names it, with its labels; 0 when there is none.
+inline double ScrapedValue(int port, const std::string& series) {
+  const std::string answer = Scrape(port);
+  const std::string start = "\n" + series + " ";
+  const size_t at = answer.find(start);
+  return at == std::string::npos ? 0 : std::stod(answer.substr(at + start.size()));
+}
+
 }  // namespace grapevine::metrics
