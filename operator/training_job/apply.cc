@@ -1,6 +1,7 @@
 #include "operator/training_job/apply.h"
 
 #include <algorithm>
+#include <bit>
 #include <optional>
 #include <span>
 #include <thread>
@@ -36,16 +37,16 @@ bool IsNameTaken(const absl::Status& created) {
   return absl::IsFailedPrecondition(created) || absl::IsAborted(created);
 }
 
-// The pods of one CreatePods, taken by its threads.
+// The pods of one CreatePods, taken by its threads: first in batches of 1, 2, 4 ... of which each
+// is tried whole once the one before has been served, then as a window that slides.
 class Creation {
  public:
   explicit Creation(size_t count) : results_(count) {}
 
-  // The next pod to make; nullopt when there is none left or one has failed. Waits until one more
-  // may be under way.
+  // The next pod to make; nullopt when there is none left or one has failed.
   std::optional<size_t> Take() {
     MutexLock lock(mutex_);
-    while (MayTake() && under_way_ > made_) changed_.Wait(mutex_);
+    while (MayTake() && BeginsBatch() && under_way_ > 0) changed_.Wait(mutex_);
     if (!MayTake()) return std::nullopt;
     ++under_way_;
     return next_++;
@@ -57,7 +58,6 @@ class Creation {
       const bool served = result.ok() || IsNameTaken(result);
       results_[pod] = result;
       failed_ |= !served;
-      made_ += served;
       --under_way_;
     }
     changed_.NotifyAll();
@@ -70,8 +70,14 @@ class Creation {
   }
 
  private:
+  static constexpr size_t kInBatches = kMostAtOnce - 1;  // 1 + 2 + 4 + 8
+
   bool MayTake() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    return next_ < results_.size() && !failed_;
+    const bool within_batch = next_ < kInBatches && !BeginsBatch();
+    return next_ < results_.size() && (!failed_ || within_batch);
+  }
+  bool BeginsBatch() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return next_ <= kInBatches && std::has_single_bit(next_ + 1);
   }
 
   Mutex mutex_;
@@ -79,7 +85,6 @@ class Creation {
   std::vector<absl::Status> results_ ABSL_GUARDED_BY(mutex_);
   size_t next_ ABSL_GUARDED_BY(mutex_) = 0;
   size_t under_way_ ABSL_GUARDED_BY(mutex_) = 0;
-  size_t made_ ABSL_GUARDED_BY(mutex_) = 0;
   bool failed_ ABSL_GUARDED_BY(mutex_) = false;
 };
 

@@ -18,9 +18,9 @@ extern const controller::Resource kCommunicationGraphs;
 extern const controller::Resource kPods;
 extern const controller::Resource kNodes;
 
-// Makes the pods in parallel: one at first, one more at once with each that is made, up to
-// kMostAtOnce, so that a server that refuses them is asked few times. Begins no more after a
-// failure, and returns the first one. `on_created(pod)` is called on this thread for each
+// Makes the pods in parallel: in batches of 1, 2, 4 and 8, so that a server that refuses them is
+// asked few times, the rest kMostAtOnce at once. After a failure no batch and none of the rest
+// begins; the first one is returned. `on_created(pod)` is called on this thread for each
 // that is there afterwards: one that exists already and is the job's counts. A name that is taken
 // stops no other and is returned last: FailedPrecondition by someone else's pod, Aborted by one
 // that is being deleted.

@@ -81,7 +81,14 @@ TEST_F(CreatePodsTest, AfterARefusalNoOthersAreBegunAndThoseMadeAreTold) {
   client_.quota = 5;
   EXPECT_TRUE(absl::IsResourceExhausted(Create(100)));
   EXPECT_THAT(created_, SizeIs(5));
-  EXPECT_LE(client_.tries, 5 + 6);  // with five made, six are under way at most
+  EXPECT_EQ(client_.tries, 1 + 2 + 4);  // the third batch is tried whole
+}
+
+TEST_F(CreatePodsTest, AfterALateRefusalThoseUnderWayAloneAreTried) {
+  client_.quota = 40;
+  EXPECT_TRUE(absl::IsResourceExhausted(Create(100)));
+  EXPECT_THAT(created_, SizeIs(40));
+  EXPECT_LE(client_.tries, 40 + static_cast<int>(kMostAtOnce));
 }
 
 TEST_F(CreatePodsTest, APodThatIsThereAlreadyCountsAsMade) {
