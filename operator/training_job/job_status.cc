@@ -105,8 +105,10 @@ std::optional<double> Finite(double value) {
   return std::isfinite(value) ? std::optional(value) : std::nullopt;
 }
 
-void FillProgress(const topology::Snapshot& hub, api::ProgressStatus& progress) {
+void FillProgress(const topology::Snapshot& hub, bool returning, api::ProgressStatus& progress) {
   if (!hub.known || hub.samples_total == 0) return;  // a hub that knows nothing yet says nothing
+  // What a new leader does not know yet, members will tell when they come back.
+  if (returning && hub.samples < progress.samples) return;
   progress.samples = hub.samples;
   progress.data_epoch = hub.data_epochs_done;
   progress.percent = static_cast<int32_t>(std::floor(100 * hub.fraction));
@@ -149,7 +151,7 @@ void FillStatus(const Observed& observed, const Standing& standing, Decision& de
   status.graph.epoch = standing.epoch;
   status.graph.members = static_cast<int32_t>(standing.members);
   status.graph.edges = static_cast<int32_t>(standing.edges);
-  FillProgress(observed.hub, status.progress);
+  FillProgress(observed.hub, standing.returning, status.progress);
   if (const auto& result = observed.hub.final_result; result && result->error.empty()) {
     status.result = api::ResultStatus{.loss = Finite(result->loss),
                                       .accuracy = Finite(result->accuracy),

@@ -555,6 +555,23 @@ TEST(JobStatus, ALossThatIsNoNumberIsLeftOut) {
   EXPECT_EQ(decision.status.result->accuracy, 0.1);
 }
 
+TEST(JobStatus, ProgressDoesNotGoBackWhileMembersReturnToANewLeader) {
+  Observed observed = JobOf(2);
+  observed.job.status.progress.samples = 900;
+  observed.hub.known = true;
+  observed.hub.samples_total = 1000;
+  observed.hub.samples = 700;
+  const auto samples = [&](bool returning) {
+    Decision decision{.status = observed.job.status};
+    FillStatus(observed, {.returning = returning}, decision);
+    return decision.status.progress.samples;
+  };
+  EXPECT_EQ(samples(true), 900);
+  EXPECT_EQ(samples(false), 700);  // begun again from a checkpoint
+  observed.hub.samples = 950;
+  EXPECT_EQ(samples(true), 950);
+}
+
 TEST(ReadWorkerPod, PassesOverPodsOfOthersAndWithoutLabels) {
   nlohmann::json pod = {{"metadata",
                          {{"name", "job-2-1"},
