@@ -20,6 +20,8 @@ using nlohmann::json;
 absl::Status CreatePod(controller::ApiClient& client, const api::TrainingJob& job,
                        const PodToCreate& pod, const WorkerLaunch& launch) {
   const absl::Status status = client.Create(kPods, MakeWorkerPod(job, pod, launch)).status();
+  // A conflict of the server's own, as two pods have over one quota: the name is free.
+  if (absl::IsAborted(status)) return absl::UnavailableError(status.message());
   if (!absl::IsAlreadyExists(status)) return status;
   // Ours, made before a restart or seen by nobody yet; or a stranger's.
   const std::string name = PodName(job.metadata.name, pod);

@@ -28,11 +28,12 @@ class QuotaClient final : public controller::ForwardingClient {
     std::this_thread::sleep_for(1ms);
     const bool room = tries++ < quota;
     --under_way_;
-    if (!room) return absl::ResourceExhaustedError("exceeded quota");
+    if (!room) return refusal;
     return ForwardingClient::Create(resource, object);
   }
 
   int quota = 1000;
+  absl::Status refusal = absl::ResourceExhaustedError("exceeded quota");
   std::atomic<int> tries = 0;
   std::atomic<int> most_at_once = 0;
 
@@ -82,6 +83,13 @@ TEST_F(CreatePodsTest, AfterARefusalNoOthersAreBegunAndThoseMadeAreTold) {
   EXPECT_TRUE(absl::IsResourceExhausted(Create(100)));
   EXPECT_THAT(created_, SizeIs(5));
   EXPECT_EQ(client_.tries, 1 + 2 + 4);  // the third batch is tried whole
+}
+
+TEST_F(CreatePodsTest, AConflictOverAQuotaIsNoNameThatIsTaken) {
+  client_.quota = 1;
+  client_.refusal = absl::AbortedError("operation cannot be fulfilled on resourcequotas \"q\"");
+  EXPECT_TRUE(absl::IsUnavailable(Create(100)));
+  EXPECT_EQ(client_.tries, 1 + 2);
 }
 
 TEST_F(CreatePodsTest, AfterALateRefusalThoseUnderWayAloneAreTried) {
