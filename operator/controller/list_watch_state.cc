@@ -67,13 +67,10 @@ void ListWatchState::OnWatchRefused(const absl::Status& status, Time now) {
   BackOff(now, RetryAfterOf(status));
 }
 
-void ListWatchState::OnEvent(const WatchEvent& event) {
-  GRAPEVINE_CHECK(event.type != WatchEvent::Type::kError);
+void ListWatchState::OnEvent(std::string resource_version) {
   fresh_list_ = false;
   watch_brought_something_ = true;
-  if (std::string version = ResourceVersionOf(event.object); !version.empty()) {
-    resource_version_ = std::move(version);
-  }
+  if (!resource_version.empty()) resource_version_ = std::move(resource_version);
 }
 
 void ListWatchState::OnWatchEnded(int code, Time now, Duration retry_after) {

@@ -46,8 +46,9 @@ class ListWatchState {
   void OnListFailed(const absl::Status& status, Time now);
   void OnWatchOpened(Time now);
   void OnWatchRefused(const absl::Status& status, Time now);
-  // After the event was applied to the copy. REQUIRES: not of type kError.
-  void OnEvent(const WatchEvent& event);
+  // After the event was applied to the copy; `resource_version` is its object's, or empty. Not for
+  // one of type kError.
+  void OnEvent(std::string resource_version);
   // `code`: of the Status that ended the watch; 0 when it ended in order. `retry_after`: what the
   // server asked for.
   void OnWatchEnded(int code, Time now, Duration retry_after = {});

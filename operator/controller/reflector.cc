@@ -131,13 +131,13 @@ void Reflector::OnWatchEvent(WatchEvent event) {
     changed_.NotifyAll();
     return;
   }
-  {
-    MutexLock lock(mutex_);
-    state_.OnEvent(event);
+  std::string version = ResourceVersionOf(event.object);
+  if (event.type != WatchEvent::Type::kBookmark) {
+    if (options_.trim) options_.trim(event.object);
+    options_.on_event(std::move(event));
   }
-  if (event.type == WatchEvent::Type::kBookmark) return;
-  if (options_.trim) options_.trim(event.object);
-  options_.on_event(std::move(event));
+  MutexLock lock(mutex_);
+  state_.OnEvent(std::move(version));  // not before the event is in the cache
 }
 
 }  // namespace grapevine::controller

@@ -7,11 +7,6 @@ namespace grapevine::controller {
 namespace {
 
 using Step = ListWatchState::Step;
-using nlohmann::json;
-
-WatchEvent Event(const std::string& version, WatchEvent::Type type = WatchEvent::Type::kModified) {
-  return {type, {{"metadata", {{"name", "x"}, {"resourceVersion", version}}}}};
-}
 
 class ListWatchStateTest : public ::testing::Test {
  protected:
@@ -40,8 +35,8 @@ class ListWatchStateTest : public ::testing::Test {
 TEST_F(ListWatchStateTest, ListsThenWatchesFromThereThenFromTheLastEvent) {
   ListAndOpen("7");
   EXPECT_EQ(state_.resource_version(), "7");
-  state_.OnEvent(Event("9"));
-  state_.OnEvent(Event("12", WatchEvent::Type::kBookmark));
+  state_.OnEvent("9");
+  state_.OnEvent("12");
   now_ += 300s;
   state_.OnWatchEnded(0, now_);
   EXPECT_EQ(Next(), Step::kWatch);
@@ -53,7 +48,7 @@ TEST_F(ListWatchStateTest, TheFirstListIsTheNewestThereIs) { EXPECT_EQ(state_.li
 
 TEST_F(ListWatchStateTest, ListsAgainAtOnceWhenTheHistoryIsGone) {
   ListAndOpen("7");
-  state_.OnEvent(Event("9"));
+  state_.OnEvent("9");
   EXPECT_EQ(state_.list_version(), "9");
   now_ += 300s;
   state_.OnWatchEnded(410, now_);
@@ -66,7 +61,7 @@ TEST_F(ListWatchStateTest, ListsAgainAtOnceWhenTheHistoryIsGone) {
 
 TEST_F(ListWatchStateTest, AlsoWhenTheWatchIsRefusedForIt) {
   ListAndOpen("7");
-  state_.OnEvent(Event("9"));
+  state_.OnEvent("9");
   state_.OnWatchRefused(absl::OutOfRangeError("410"), now_);
   EXPECT_EQ(Next(), Step::kList);
 }
@@ -84,7 +79,7 @@ TEST_F(ListWatchStateTest, DoesNotLoopWhenWatchesEndAtOnceWithNothing) {
   EXPECT_GE(WaitedOut(), 800ms);
   EXPECT_EQ(Next(), Step::kWatch);
   state_.OnWatchOpened(now_);
-  state_.OnEvent(Event("8"));
+  state_.OnEvent("8");
   state_.OnWatchEnded(0, now_ + 1ms);
   EXPECT_EQ(Next(), Step::kWatch);
 }
@@ -146,7 +141,7 @@ TEST_F(ListWatchStateTest, StartsAnewAfterTwoCalmMinutes) {
 
 TEST_F(ListWatchStateTest, IgnoresObjectsWithoutAVersion) {
   ListAndOpen("7");
-  state_.OnEvent({WatchEvent::Type::kModified, json::object()});
+  state_.OnEvent("");
   EXPECT_EQ(state_.resource_version(), "7");
 }
 
@@ -170,7 +165,7 @@ TEST_F(ListWatchStateTest, WaitsAsLongAsTheServerAsksFor) {
 
 TEST_F(ListWatchStateTest, AWatchThatEndedWaitsAsLongAsTheServerAskedFor) {
   ListAndOpen("7");
-  state_.OnEvent(Event("8"));
+  state_.OnEvent("8");
   state_.OnWatchEnded(429, now_, 20s);
   EXPECT_EQ(WaitedOut(), 20s);
   EXPECT_EQ(Next(), Step::kWatch);
