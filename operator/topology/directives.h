@@ -32,7 +32,7 @@ struct Directives {
   bool leave_finish = false;
 
   std::optional<Publication> publish;
-  std::vector<membership::Removal> forget;     // registrants that waited and are gone
+  std::vector<membership::Removal> forget;     // registrants that are no members: their streams end
   std::vector<membership::Assignment> assign;  // Start to those who wait
   std::vector<MemberId> stop_members;          // Stop to those to whom the job has nothing to offer
 

@@ -489,8 +489,9 @@ void Job::Forgive(Duration pause) {
 Snapshot Job::Observe() const {
   Snapshot snapshot = state_;
   for (const auto& [id, registrant] : registrants_) {
-    if (registrant.standing == Standing::kDeparted || !registrant.built) continue;
-    RegistrantView& view = snapshot.registrants.emplace_back();
+    if (!registrant.built) continue;
+    const bool departed = registrant.standing == Standing::kDeparted;
+    RegistrantView& view = (departed ? snapshot.departed : snapshot.registrants).emplace_back();
     view.rules = registrant.rules;
     view.rules.id = id;
     view.rules.member = registrant.standing == Standing::kMember;

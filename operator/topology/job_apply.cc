@@ -32,7 +32,7 @@ uint64_t Job::Apply(const Directives& directives, const Clock& clock) {
   if (directives.publish) Publish(*directives.publish, clock);
   for (const membership::Removal& removal : directives.forget) {
     Registrant* registrant = Find(removal.id);
-    if (registrant == nullptr || registrant->standing != Standing::kWaiting) continue;
+    if (registrant == nullptr || registrant->standing == Standing::kMember) continue;
     LogInfo("registrant {} is forgotten: {}", removal.id, removal.reason);
     if (registrant->sink) registrant->sink->Close();
     Erase(removal.id, now);

@@ -35,6 +35,7 @@ struct Snapshot {
   // Members, and those who wait and have built their model; ascending ids. Times in `rules` forgive
   // the pauses of the hub itself: nobody is late because the operator did not run.
   std::vector<RegistrantView> registrants;
+  std::vector<RegistrantView> departed;       // have left the roster, and their streams are open
   std::shared_ptr<const graph::Graph> graph;  // never null
   uint64_t epoch = 0;
   // Members have views of this epoch that an earlier hub published and that are not known here: the

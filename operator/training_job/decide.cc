@@ -139,6 +139,22 @@ bool MembersMayReturn(const Observed& observed) {
   });
 }
 
+// Whoever left because its pod was about to go, and whose pod stays after all, registers anew once
+// its stream has ended.
+void ForgetReprieved(const Observed& observed, std::vector<membership::Removal>& forget) {
+  for (const topology::RegistrantView& view : observed.hub.departed) {
+    const bool came_anew = std::ranges::any_of(
+        observed.hub.registrants,
+        [&](const topology::RegistrantView& other) { return other.rules.pod == view.rules.pod; });
+    if (!view.connected || view.rules.leaving || came_anew) continue;
+    const bool stays = std::ranges::any_of(observed.pods, [&](const WorkerPod& pod) {
+      return pod.name == view.rules.pod && (view.pod_uid.empty() || pod.uid == view.pod_uid) &&
+             StateOf(pod) == membership::PodState::kRunning;
+    });
+    if (stays) forget.push_back({view.rules.id, "its pod stays after all"});
+  }
+}
+
 void DecideMembers(const Observed& observed, Standing& standing, Decision& decision) {
   if (MembersMayReturn(observed)) {
     standing.returning = true;
@@ -151,6 +167,7 @@ void DecideMembers(const Observed& observed, Standing& standing, Decision& decis
   directives.start_checkpoint = roster.checkpoint;
   directives.leave_finish = roster.leave_finish;
   directives.forget = std::move(roster.forget);
+  ForgetReprieved(observed, directives.forget);
   directives.assign = std::move(roster.assign);
   directives.stop_members = std::move(roster.stop);
   standing.members = graph.size();

@@ -241,6 +241,14 @@ void ScriptedCluster::Meet(const Fate& fate, const json& pod, Pod& own) {
     status["conditions"].push_back({{"type", api::kDisruptionTargetCondition}, {"status", "True"}});
     WriteStatus(pod, std::move(status));
     (void)server_.Delete(kPods, kSpace, name, {});
+  } else if (fate.state == "threatened") {
+    status["conditions"].push_back({{"type", api::kDisruptionTargetCondition}, {"status", "True"}});
+    WriteStatus(pod, std::move(status));
+  } else if (fate.state == "reprieved") {
+    for (json& condition : status["conditions"]) {
+      if (condition["type"] == api::kDisruptionTargetCondition) condition["status"] = "False";
+    }
+    WriteStatus(pod, std::move(status));
   } else if (fate.state == "unready") {
     for (json& condition : status["conditions"]) condition["status"] = "False";
     WriteStatus(pod, std::move(status));

@@ -25,6 +25,7 @@ class ScriptedCluster {
   struct Fate {
     std::string pods;  // a name, or the beginning of names and *
     // running | pending | unready | failed | evicted (by its kubelet) | preempted (or drained) |
+    // threatened (to be disrupted, and not deleted yet) | reprieved (from that) |
     // deleted (by somebody) | terminating (deleted, and never gone)
     std::string state;
     std::string reason;   // why it is pending
