@@ -167,9 +167,11 @@ std::shared_ptr<TrainingJobReconciler::OwnWrites> TrainingJobReconciler::OwnWrit
 
 void TrainingJobReconciler::ReadPods(const api::TrainingJob& job, OwnWrites& own,
                                      std::vector<WorkerPod>& pods) {
+  std::set<std::string> read;  // one that was adopted a moment ago may be in the cache by now
+  for (const WorkerPod& pod : pods) read.insert(pod.uid);
   for (const controller::Object& object : parts_.pods->OwnedBy(job.metadata.uid)) {
     std::optional<WorkerPod> pod = ReadWorkerPod(*object, job.metadata.uid);
-    if (pod) pods.push_back(*std::move(pod));
+    if (pod && read.insert(pod->uid).second) pods.push_back(*std::move(pod));
   }
   std::set<std::string> deleted;
   for (WorkerPod& pod : pods) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <functional>
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -39,6 +40,15 @@ class RefusingClient final : public controller::ForwardingClient {
     return ForwardingClient::UpdateStatus(resource, object);
   }
 
+  absl::StatusOr<nlohmann::json> Patch(const controller::Resource& resource,
+                                       std::string_view name_space, std::string_view name,
+                                       const nlohmann::json& patch) override {
+    auto patched = ForwardingClient::Patch(resource, name_space, name, patch);
+    if (on_patched) on_patched();
+    return patched;
+  }
+
+  std::function<void()> on_patched;
   controller::Resource refused;  // its status
   absl::Status refuses_pods;     // why, unless Ok
   std::atomic<int> tries = 0;    // to make a pod; from several threads
@@ -173,6 +183,21 @@ TEST_F(ReconcilerTest, ANameThatAnEarlierJobsPodStillHasIsWaitedForWithoutAlarm)
   Refresh();
   ASSERT_TRUE(Reconcile().ok());
   EXPECT_THAT(ListOf(kPods), SizeIs(3));
+}
+
+TEST_F(ReconcilerTest, APodThatTheCacheShowsWhileItIsAdoptedIsCountedOnce) {
+  ASSERT_TRUE(Reconcile().ok());
+  for (nlohmann::json pod : ListOf(kPods)) {
+    if (controller::KeyOf(pod).name == "digits-0-0") continue;
+    pod["metadata"].erase("ownerReferences");
+    ASSERT_TRUE(server_.Update(kPods, pod).ok());
+  }
+  Refresh();
+  client_.on_patched = [this] { Refresh(); };
+  ASSERT_TRUE(Reconcile().ok());
+  EXPECT_THAT(ListOf(kPods), SizeIs(3));
+  EXPECT_THAT(events_, ::testing::Not(::testing::Contains("PodsDeleted")));
+  EXPECT_THAT(events_, ::testing::Contains("PodAdopted"));
 }
 
 TEST_F(ReconcilerTest, ScaleInDeletesAsManyAsAskedWhileTheCacheIsBehind) {
