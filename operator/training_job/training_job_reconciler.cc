@@ -32,8 +32,9 @@ constexpr Duration kRecords = 2s;
 constexpr Duration kRecordsPerMember = 10ms;
 // So many epochs and ids may a leader give out before it writes them down.
 constexpr uint64_t kSetApart = 100;
-constexpr Duration kNameWait = 1s;     // between two looks whether a pod's name is free again
-constexpr Duration kUnseenLimit = 5s;  // a pod that the cache does not show is then looked for
+constexpr Duration kNameWait = 1s;         // between two looks whether a pod's name is free again
+constexpr Duration kCompanionsWait = 60s;  // until somebody has mended why they are refused
+constexpr Duration kUnseenLimit = 5s;      // a pod that the cache does not show is then looked for
 
 topology::JobKey KeyOf(const controller::Request& request) {
   return {request.name_space, request.name};
@@ -81,6 +82,8 @@ struct TrainingJobReconciler::OwnWrites {
   CreationPause pause;
   std::string waits_for_name;  // as it was told; empty: it does not
   std::optional<Companions> companions;
+  std::optional<Time> companions_again;  // they were refused, and are tried again then
+  std::string companions_refused;        // as it was told
   News news;
   std::optional<api::TrainingJobStatus> status;
   Time status_at{};
@@ -405,11 +408,19 @@ absl::Status TrainingJobReconciler::MakeCompanionsIfNew(const Observed& observed
                                                         Decision& decision, OwnWrites& own) {
   if (!parts_.companions) return absl::OkStatus();
   Companions wanted = MakeCompanions(observed.job, IsOver(decision.status));
-  if (own.companions == wanted) return absl::OkStatus();
+  const Time now = parts_.clock->Now();
+  const bool again = own.companions_again && now >= *own.companions_again;
+  if (own.companions == wanted && !again) return absl::OkStatus();
   absl::Status status = EnsureCompanions(*parts_.client, observed.job, wanted);
+  own.companions_again.reset();
+  if (status.ok()) own.companions_refused.clear();
   if (IsRefusal(status)) {
-    LogWarn("job {} goes without: {}", observed.job.metadata.name, status.ToString());
-    decision.events.push_back({true, "CompanionRefused", std::string(status.message())});
+    own.companions_again = now + kCompanionsWait;
+    const std::string why(status.message());
+    if (std::exchange(own.companions_refused, why) != why) {
+      LogWarn("job {} goes without: {}", observed.job.metadata.name, status.ToString());
+      decision.events.push_back({true, "CompanionRefused", why});
+    }
     status = absl::OkStatus();  // training does not need them
   }
   if (status.ok()) own.companions = std::move(wanted);
