@@ -54,10 +54,10 @@ uint64_t ApplyChecked(topology::Hub& hub, const controller::Request& request,
 }
 
 std::string SpecForWorkers(const api::TrainingJobSpec& spec) {
-  nlohmann::json seen = api::ToJson(spec);
-  for (const char* field : {"workers", "graph", "failurePolicy", "suspend", "activeDeadlineSeconds",
-                            "ttlSecondsAfterFinished", "managedBy"}) {
-    seen.erase(field);
+  nlohmann::json whole = api::ToJson(spec);
+  nlohmann::json seen;
+  for (const char* field : {"algorithm", "training", "exchange", "checkpoint"}) {
+    seen[field] = std::move(whole[field]);
   }
   seen["checkpoint"].erase("everySeconds");  // the hub asks for them
   return seen.dump();
