@@ -30,9 +30,10 @@ std::string PodOf(const Observed& observed, MemberId id) {
   return fmt::format("member {}", id);
 }
 
-// A reason of several names none of them.
-std::string Without(const std::string& words, std::string text) {
-  if (const size_t at = text.find(words); at != std::string::npos) text.erase(at, words.size());
+// A reason of several names none of them. `word` may stand there with more at its end.
+std::string Without(const std::string& word, std::string text) {
+  const size_t at = text.find(" " + word);
+  if (at != std::string::npos) text.erase(at, text.find_first_of(" :,", at + 1) - at);
   return text;
 }
 
@@ -66,7 +67,7 @@ void News::NoteMembers(const Observed& observed, const topology::Publication& pu
   std::map<std::string, std::vector<std::string>> left;  // by reason
   for (const membership::Removal& removal : published.removed) {
     const std::string pod = PodOf(observed, removal.id);
-    left[Without(" " + pod, removal.reason)].push_back(pod);
+    left[Without(pod, removal.reason)].push_back(pod);
   }
   for (const auto& [reason, pods] : left) {
     Add({false, "MemberLeft", fmt::format("{} left, {}: {} now", Names(pods), reason, now)});
@@ -96,7 +97,7 @@ void News::NoteHindrances(const Observed& observed) {
 void News::NoteOrphans(const Observed& observed) {
   if (!observed.orphans.adopted.empty()) {
     Add({false, "PodAdopted",
-         fmt::format("{} had no owner and is the job's again", Names(observed.orphans.adopted))});
+         fmt::format("of no owner, the job's again: {}", Names(observed.orphans.adopted))});
   }
   std::set<std::string> refused;
   for (const Orphans::Refused& orphan : observed.orphans.refused) {

@@ -85,7 +85,7 @@ TEST(News, OrphansAreToldOnce) {
   observed.orphans.refused = {{"job-1-0", "u1", "not its uid"}};
   news.Note(observed, Decision());
   EXPECT_THAT(Told(news),
-              ElementsAre("PodAdopted: job-0-0 had no owner and is the job's again",
+              ElementsAre("PodAdopted: of no owner, the job's again: job-0-0",
                           "! PodNotAdopted: job-1-0 has the job's label, but not its uid"));
   observed.orphans.adopted.clear();
   news.Note(observed, Decision());
