@@ -122,8 +122,7 @@ double Quantile(std::vector<double> values, double q) {
 class Bench {
  public:
   Bench(cluster::ControlPlane& plane, const kube::Access& access, int jobs, int workers)
-      : plane_(plane),
-        jobs_(jobs),
+      : jobs_(jobs),
         workers_(workers),
         name_space_(*plane.NewNamespace()),
         client_(access, &clock_, {}),
@@ -316,7 +315,6 @@ class Bench {
     return writes;
   }
 
-  cluster::ControlPlane& plane_;
   const int jobs_;
   const int workers_;
   const std::string name_space_;
