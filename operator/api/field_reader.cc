@@ -7,6 +7,7 @@
 
 #include "fmt/format.h"
 #include "operator/api/decimal.h"
+#include "operator/base/text.h"
 
 namespace grapevine::api {
 namespace {
@@ -53,9 +54,7 @@ std::string Found(const json& value) {
   if (value.is_null()) return "nothing";
   std::string text = value.dump(-1, ' ', false, json::error_handler_t::replace);
   if (text.size() > kMaxFound) {
-    size_t end = kMaxFound - 3;
-    while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;
-    text.resize(end);
+    text.resize(Beginning(text, kMaxFound - 3).size());
     text += "...";
   }
   return text;

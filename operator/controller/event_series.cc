@@ -5,25 +5,15 @@
 
 #include "fmt/format.h"
 #include "operator/api/object_meta.h"
+#include "operator/base/text.h"
 
 namespace grapevine::controller {
-namespace {
 
 using nlohmann::json;
 
-// At a character's beginning: the API server takes no half ones.
-void Shorten(std::string& text, size_t most) {
-  if (text.size() <= most) return;
-  size_t end = most;
-  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;
-  text.resize(end);
-}
-
-}  // namespace
-
 std::optional<EventWrite> EventSeries::Add(Event event, Time now,
                                            std::chrono::system_clock::time_point wall) {
-  Shorten(event.note, kMaxNote);
+  event.note.resize(Beginning(event.note, kMaxNote).size());
   Forget(now);
   auto found = series_.find(event);
   if (found != series_.end() && now - found->second.seen >= kSeriesEnd) {

@@ -3,6 +3,7 @@
 #include <string_view>
 
 #include "fmt/format.h"
+#include "operator/base/text.h"
 #include "operator/training_job/object_fields.h"
 
 namespace grapevine::training_job {
@@ -15,10 +16,7 @@ constexpr size_t kMostWords = 300;  // of a message: the rest is in the pod
 std::string Shortened(const std::string& text) {
   constexpr std::string_view kMore = "...";
   if (text.size() <= kMostWords) return text;
-  // At a character's beginning: the API server takes no half ones.
-  size_t end = kMostWords - kMore.size();
-  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;
-  return text.substr(0, end).append(kMore);
+  return std::string(Beginning(text, kMostWords - kMore.size())).append(kMore);
 }
 
 }  // namespace

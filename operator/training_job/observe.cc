@@ -7,6 +7,7 @@
 #include "fmt/format.h"
 #include "operator/api/labels.h"
 #include "operator/api/object_meta.h"
+#include "operator/base/text.h"
 #include "operator/training_job/hindrances.h"
 #include "operator/training_job/object_fields.h"
 
@@ -101,11 +102,7 @@ std::string LastWords(std::string_view text) {
   } else if (const size_t line = text.rfind('\n'); line != std::string_view::npos) {
     text.remove_prefix(line + 1);
   }
-  if (text.size() <= kMost) return std::string(text);
-  // At a character's beginning: the API server takes no half ones.
-  size_t end = kMost;
-  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;
-  return std::string(text.substr(0, end));
+  return std::string(Beginning(text, kMost));
 }
 
 // Empty when nothing tells.
