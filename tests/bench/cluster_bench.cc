@@ -115,18 +115,9 @@ class Bench {
 
  private:
   // Objects that it has made.
-  static int Posts(int port) {
-    const std::string answer = metrics::Scrape(port);
-    int posts = 0;
-    for (size_t at = 0;
-         (at = answer.find("rest_client_requests_total{code=\"201\"", at)) != std::string::npos;) {
-      const size_t end = answer.find('\n', at);
-      const std::string line = answer.substr(at, end - at);
-      if (line.find("POST") != std::string::npos)
-        posts += std::stoi(line.substr(line.find("} ") + 2));
-      at = end;
-    }
-    return posts;
+  static double Posts(int port) {
+    return metrics::ScrapedSum(port, "rest_client_requests_total",
+                               {"code=\"201\"", "method=\"POST\""});
   }
 
   int CountPods(const std::string& name_space) {

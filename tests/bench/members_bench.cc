@@ -145,9 +145,9 @@ class Bench {
   void Idle(const char* how, Duration settle, Duration measured) {
     Pass(settle);
     const double cpu = CpuSeconds();
-    const int writes = Writes();
+    const double writes = Writes();
     Pass(measured);
-    std::printf("idle for %.0f s %s: %.2f %% of a core, %d writes\n", ToSeconds(measured), how,
+    std::printf("idle for %.0f s %s: %.2f %% of a core, %.0f writes\n", ToSeconds(measured), how,
                 100 * (CpuSeconds() - cpu) / ToSeconds(measured), Writes() - writes);
     std::fflush(stdout);
   }
@@ -294,23 +294,13 @@ class Bench {
   }
 
   double CpuSeconds() {
-    const std::string answer = metrics::Scrape(operator_.MetricsPort());
-    const std::string name = "\nprocess_cpu_seconds_total ";
-    return std::stod(answer.substr(answer.find(name) + name.size()));
+    return metrics::ScrapedValue(operator_.MetricsPort(), "process_cpu_seconds_total");
   }
-  int Writes() {
-    const std::string answer = metrics::Scrape(operator_.MetricsPort());
-    int writes = 0;
+  double Writes() {
+    double writes = 0;
     for (const char* method : {"POST", "PUT", "PATCH", "DELETE"}) {
-      const std::string wanted = fmt::format("method=\"{}\"", method);
-      for (size_t at = 0;
-           (at = answer.find("\nrest_client_requests_total{", at)) != std::string::npos;) {
-        const size_t end = answer.find('\n', ++at);
-        const std::string line = answer.substr(at, end - at);
-        if (line.find(wanted) != std::string::npos) {
-          writes += std::stoi(line.substr(line.find("} ") + 2));
-        }
-      }
+      writes += metrics::ScrapedSum(operator_.MetricsPort(), "rest_client_requests_total",
+                                    {fmt::format("method=\"{}\"", method)});
     }
     return writes;
   }

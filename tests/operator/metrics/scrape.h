@@ -6,7 +6,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <string>
+#include <vector>
 
 namespace grapevine::metrics {
 
@@ -33,6 +35,23 @@ inline double ScrapedValue(int port, const std::string& series) {
   const std::string start = "\n" + series + " ";
   const size_t at = answer.find(start);
   return at == std::string::npos ? 0 : std::stod(answer.substr(at + start.size()));
+}
+
+// The sum of all series of the counter `name` that have all `labels`, as in `method="POST"`.
+inline double ScrapedSum(int port, const std::string& name,
+                         const std::vector<std::string>& labels) {
+  const std::string answer = Scrape(port);
+  const std::string start = "\n" + name + "{";
+  double sum = 0;
+  for (size_t at = 0; (at = answer.find(start, at)) != std::string::npos;) {
+    const size_t end = answer.find('\n', ++at);
+    const std::string line = answer.substr(at, end - at);
+    const auto has = [&](const std::string& label) {
+      return line.find(label) != std::string::npos;
+    };
+    if (std::ranges::all_of(labels, has)) sum += std::stod(line.substr(line.find("} ") + 2));
+  }
+  return sum;
 }
 
 }  // namespace grapevine::metrics
