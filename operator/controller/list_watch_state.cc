@@ -4,9 +4,7 @@
 #include <utility>
 
 #include "operator/base/backoff.h"
-#include "operator/base/check.h"
 #include "operator/controller/api_error.h"
-#include "operator/controller/object_store.h"
 
 namespace grapevine::controller {
 namespace {

@@ -143,15 +143,15 @@ bool MembersMayReturn(const Observed& observed) {
 // its stream has ended.
 void ForgetReprieved(const Observed& observed, std::vector<membership::Removal>& forget) {
   for (const topology::RegistrantView& view : observed.hub.departed) {
+    if (!view.connected || view.rules.leaving) continue;
     const bool came_anew = std::ranges::any_of(
         observed.hub.registrants,
         [&](const topology::RegistrantView& other) { return other.rules.pod == view.rules.pod; });
-    if (!view.connected || view.rules.leaving || came_anew) continue;
     const bool stays = std::ranges::any_of(observed.pods, [&](const WorkerPod& pod) {
       return pod.name == view.rules.pod && (view.pod_uid.empty() || pod.uid == view.pod_uid) &&
              StateOf(pod) == membership::PodState::kRunning;
     });
-    if (stays) forget.push_back({view.rules.id, "its pod stays after all"});
+    if (stays && !came_anew) forget.push_back({view.rules.id, "its pod stays after all"});
   }
 }
 
