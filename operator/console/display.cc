@@ -6,6 +6,7 @@
 #include <cstdio>
 
 #include "fmt/format.h"
+#include "operator/base/text.h"
 #include "operator/console/report.h"
 #include "operator/console/run_folder.h"
 #include "operator/console/run_view.h"
@@ -75,10 +76,10 @@ void PrintSummary(const Outcome& outcome, const std::string& log_folder) {
     return value.is_number() ? fmt::format("{:.2f}{}", value.get<double>() * scale, unit)
                              : std::string("unknown");
   };
-  fmt::print("{} {}: accuracy {}, {:.1f} s, {} members joined, {} left, {} lost, {} exchanges\n",
-             outcome.job, outcome.state, number(report["accuracy"], 100, "%"), outcome.seconds,
-             outcome.stats.joined, outcome.stats.left, outcome.stats.lost,
-             outcome.stats.exchanges.completed);
+  fmt::print("{} {}: accuracy {}, {:.1f} s, {} joined, {} left, {} lost, {}\n", outcome.job,
+             outcome.state, number(report["accuracy"], 100, "%"), outcome.seconds,
+             Counted(outcome.stats.joined, "member"), outcome.stats.left, outcome.stats.lost,
+             Counted(outcome.stats.exchanges.completed, "exchange"));
   if (!outcome.message.empty()) fmt::print("{}\n", outcome.message);
   if (!outcome.warning.empty()) fmt::print("warning: {}\n", outcome.warning);
   if (!outcome.stats.final_checkpoint.empty()) {

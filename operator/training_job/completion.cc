@@ -7,6 +7,7 @@
 #include "fmt/format.h"
 #include "operator/api/checkpoint_file.h"
 #include "operator/api/labels.h"
+#include "operator/base/text.h"
 
 namespace grapevine::training_job {
 namespace {
@@ -48,14 +49,14 @@ std::optional<Ending> JudgeEnding(const Observed& observed, const Failures& fail
   }
   if (failures.too_many) {
     return Ending{false, "TooManyRestarts",
-                  fmt::format("{} pods failed, maxRestarts is {}{}{}", failures.restarts,
+                  fmt::format("{} failed, maxRestarts is {}{}{}", Counted(failures.restarts, "pod"),
                               observed.job.spec.failure_policy.max_restarts,
                               failures.last.empty() ? "" : "; the last: ", failures.last)};
   }
   if (failures.alike) {
     return Ending{false, "WorkersFailAlike",
-                  fmt::format("{} pods failed at once, all for the same cause; the last: {}",
-                              failures.restarts, failures.last)};
+                  fmt::format("{} failed at once, all for the same cause; the last: {}",
+                              Counted(failures.restarts, "pod"), failures.last)};
   }
   if (DeadlineIsOver(observed)) {
     return Ending{false, "DeadlineExceeded",

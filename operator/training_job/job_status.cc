@@ -6,6 +6,7 @@
 
 #include "fmt/format.h"
 #include "operator/api/labels.h"
+#include "operator/base/text.h"
 #include "operator/training_job/hindrances.h"
 #include "operator/training_job/learning.h"
 
@@ -54,7 +55,7 @@ void FillConditions(const Observed& observed, const Standing& standing, Decision
   const bool initialized =
       !observed.pods.empty() || api::IsTrue(observed.job.status.conditions, api::kInitialized);
   const std::string hindrances = DescribeHindrances(observed);
-  const std::string count = fmt::format("{} members, {} needed{}{}", members, wanted,
+  const std::string count = fmt::format("{}, {} needed{}{}", Counted(members, "member"), wanted,
                                         hindrances.empty() ? "" : "; ", hindrances);
   const bool succeeded = over && standing.ending->succeeded;
   const std::optional<std::string> doubt = JudgeLearning(observed);
@@ -163,13 +164,15 @@ void FillStatus(const Observed& observed, const Standing& standing, Decision& de
     decision.events.push_back(
         {true, "WorkerFailed",
          fmt::format(
-             "{} pods failed, {} so far{}{}", restarts, standing.failures.restarts,
+             "{} failed, {} so far{}{}", Counted(restarts, "pod"), standing.failures.restarts,
              standing.failures.last.empty() ? "" : "; the last: ", standing.failures.last)});
   }
   FillConditions(observed, standing, decision);
 }
 
-JobEvent FailAsInvalid(std::string violations, api::WallTime now, api::TrainingJobStatus& status) {
+JobEvent FailAsInvalid(std::string violations, int64_t generation, api::WallTime now,
+                       api::TrainingJobStatus& status) {
+  status.observed_generation = generation;
   if (violations.size() > kMaxMessage) {
     violations.resize(kMaxMessage);
     violations.resize(violations.rfind('\n') == std::string::npos ? kMaxMessage

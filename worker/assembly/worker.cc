@@ -4,6 +4,7 @@
 #include <utility>
 #include <vector>
 
+#include "operator/base/text.h"
 #include "worker/assembly/job_state.h"
 #include "worker/assembly/spec_options.h"
 
@@ -162,15 +163,17 @@ void Worker::SetSpec(const std::string& spec_json) {
     return;
   }
   const int32_t keep = spec->checkpoint.keep;
-  LogInfo("the job's spec has changed: {} exchanges per step in {}, {} checkpoints kept",
-          spec->exchange.per_step, api::ToString(spec->exchange.encoding), keep);
+  LogInfo("the job's spec has changed: {} per step in {}, {} kept",
+          Counted(spec->exchange.per_step, "exchange"), api::ToString(spec->exchange.encoding),
+          Counted(keep, "checkpoint"));
   job_->driver->SetPolicy(ExchangePolicyOf(spec->exchange));
   errands_.Post([job = job_, keep] { job->checkpoints_kept = keep; });
 }
 
 void Worker::SetView(const gossip::View& view) {
-  LogInfo("view of epoch {}: {} with {} neighbours", view.epoch,
-          view.side == gossip::Side::kActive ? "active" : "passive", view.neighbours.size());
+  LogInfo("view of epoch {}: {} with {}", view.epoch,
+          view.side == gossip::Side::kActive ? "active" : "passive",
+          Counted(static_cast<int64_t>(view.neighbours.size()), "neighbour"));
   job_->driver->SetView(view);
 }
 
