@@ -98,9 +98,8 @@ const controller::Resource kCommunicationGraphs = {api::kGroup, api::kVersion,
 const controller::Resource kPods = {"", "v1", "pods"};
 const controller::Resource kNodes = {"", "v1", "nodes", /*cluster_wide=*/true};
 
-absl::Status CreatePods(controller::ApiClient& client, const api::TrainingJob& job,
-                        const std::vector<PodToCreate>& pods, const WorkerLaunch& launch,
-                        const std::function<void(const PodToCreate&)>& on_created) {
+CreatedPods CreatePods(controller::ApiClient& client, const api::TrainingJob& job,
+                       const std::vector<PodToCreate>& pods, const WorkerLaunch& launch) {
   Creation creation(pods.size());
   const auto work = [&] {
     while (const auto pod = creation.Take()) {
@@ -111,18 +110,20 @@ absl::Status CreatePods(controller::ApiClient& client, const api::TrainingJob& j
   for (size_t i = 1; i < std::min(pods.size(), kMostAtOnce); ++i) threads.emplace_back(work);
   work();
   threads.clear();
-  absl::Status first;
-  absl::Status taken;
+  CreatedPods created;
+  absl::Status waits;
   const std::span<const absl::Status> results = creation.results();
   for (size_t i = 0; i < results.size(); ++i) {
     if (results[i].ok()) {
-      on_created(pods[i]);
+      created.made.push_back(pods[i]);
+    } else if (absl::IsFailedPrecondition(results[i])) {
+      created.strangers.push_back(pods[i]);
     } else {
-      (IsNameTaken(results[i]) ? taken : first).Update(results[i]);
+      (absl::IsAborted(results[i]) ? waits : created.status).Update(results[i]);
     }
   }
-  first.Update(taken);
-  return first;
+  created.status.Update(waits);
+  return created;
 }
 
 absl::Status DeletePod(controller::ApiClient& client, const std::string& name_space,

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <functional>
 #include <string>
 #include <vector>
 
@@ -18,15 +17,16 @@ extern const controller::Resource kCommunicationGraphs;
 extern const controller::Resource kPods;
 extern const controller::Resource kNodes;
 
-// Makes the pods in parallel: in batches of 1, 2, 4 and 8, so that a server that refuses them is
+// What CreatePods has done. It makes the pods in parallel: in batches of 1, 2, 4 and 8, so that a server that refuses them is
 // asked few times, the rest kMostAtOnce at once. After a failure no batch and none of the rest
-// begins; the first one is returned. `on_created(pod)` is called on this thread for each
-// that is there afterwards: one that exists already and is the job's counts. A name that is taken
-// stops no other and is returned last: FailedPrecondition by someone else's pod, Aborted by one
-// that is being deleted.
-absl::Status CreatePods(controller::ApiClient& client, const api::TrainingJob& job,
-                        const std::vector<PodToCreate>& pods, const WorkerLaunch& launch,
-                        const std::function<void(const PodToCreate&)>& on_created);
+// begins. A name that is taken stops no other.
+struct CreatedPods {
+  std::vector<PodToCreate> made;       // there now: one that existed already and is the job's counts
+  std::vector<PodToCreate> strangers;  // someone else's pod has the name
+  absl::Status status;  // the first failure; Aborted where a name is a pod's that is being deleted
+};
+CreatedPods CreatePods(controller::ApiClient& client, const api::TrainingJob& job,
+                       const std::vector<PodToCreate>& pods, const WorkerLaunch& launch);
 
 inline constexpr size_t kMostAtOnce = 16;
 

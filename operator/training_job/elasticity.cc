@@ -20,7 +20,7 @@ std::vector<const WorkerPod*> ActivePods(const Observed& observed) {
 void AddMissing(const Observed& observed, const std::vector<const WorkerPod*>& active, size_t count,
                 PodChanges& changes) {
   std::set<int32_t> taken;
-  std::map<int32_t, int32_t> next_incarnation;
+  std::map<int32_t, int32_t> next_incarnation = observed.first_free;
   for (const WorkerPod* pod : active) taken.insert(pod->slot);
   for (const WorkerPod& pod : observed.pods) {
     int32_t& next = next_incarnation[pod.slot];

@@ -186,12 +186,17 @@ JobEvent FailAsInvalid(std::string violations, int64_t generation, api::WallTime
                       {.type = type,
                        .status = failed ? "True" : "False",
                        .reason = "InvalidSpec",
-                       .message = failed ? violations : ""},
+                       .message = failed ? violations : "",
+                       .observed_generation = generation},
                       now);
   }
   if (api::FindCondition(status.conditions, api::kInitialized) == nullptr) {
     api::SetCondition(status.conditions,
-                      {.type = api::kInitialized, .status = "False", .reason = "InvalidSpec"}, now);
+                      {.type = api::kInitialized,
+                       .status = "False",
+                       .reason = "InvalidSpec",
+                       .observed_generation = generation},
+                      now);
   }
   status.completion_time = api::FormatWallTime(now);
   status.workers.active = status.workers.members = 0;  // its pods are deleted

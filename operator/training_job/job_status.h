@@ -28,7 +28,8 @@ void CountPods(const Observed& observed, api::WorkersStatus& workers);
 
 // Of a job whose spec cannot be used: Failed, InvalidSpec, with all violations (at most kMaxMessage
 // bytes of them). Returns the event of it. Pure.
-JobEvent FailAsInvalid(std::string violations, api::WallTime now, api::TrainingJobStatus& status);
+JobEvent FailAsInvalid(std::string violations, int64_t generation, api::WallTime now,
+                       api::TrainingJobStatus& status);
 
 inline constexpr size_t kMaxMessage = 4096;  // of a condition; the API takes eight times that
 

@@ -24,10 +24,11 @@ class News {
   void NoteCreated(const std::vector<std::string>& pods);
   void NoteDeleted(const std::vector<PodToDelete>& pods);
 
+  void Add(JobEvent event);
+
   std::vector<JobEvent> Take() { return std::exchange(untold_, {}); }
 
  private:
-  void Add(JobEvent event);
   void NoteMembers(const Observed& observed, const topology::Publication& published);
   void NoteHindrances(const Observed& observed);
   void NoteOrphans(const Observed& observed);

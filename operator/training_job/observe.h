@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -96,6 +97,8 @@ struct Observed {
   std::optional<api::CommunicationGraph> graph;
   int32_t disrupted = 0;  // pods that the cluster took, so far: see DisruptionTally
   std::optional<Refusal> refusal;
+  // By slot, the lowest incarnation that may be made: strangers' pods have the names below it.
+  std::map<int32_t, int32_t> first_free;
   Orphans orphans;
   topology::Snapshot hub;
   Time now{};

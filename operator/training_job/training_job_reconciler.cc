@@ -81,6 +81,7 @@ struct TrainingJobReconciler::OwnWrites {
   DisruptionTally disruptions;
   CreationPause pause;
   std::string waits_for_name;  // as it was told; empty: it does not
+  std::map<int32_t, int32_t> first_free;  // as in Observed
   std::optional<Companions> companions;
   std::optional<Time> companions_again;  // they were refused, and are tried again then
   std::string companions_refused;        // as it was told
@@ -149,7 +150,8 @@ absl::StatusOr<controller::Result> TrainingJobReconciler::Refuse(const controlle
       old == object->end() ? api::TrainingJobStatus() : api::StatusFromJson(*old);
   if (!status.ok()) return status;
   if (IsOver(next)) return controller::Result{};
-  const JobEvent event = FailAsInvalid(std::string(why.message()), parts_.wall(), next);
+  const JobEvent event = FailAsInvalid(
+      std::string(why.message()), api::MetadataOf(*object).generation, parts_.wall(), next);
   status = WriteStatus(*parts_.client, object, next);
   if (!status.ok()) return status;
   LogWarn("job {} is invalid: {}", request.name, event.note);
@@ -286,6 +288,7 @@ absl::StatusOr<Observed> TrainingJobReconciler::Observe(const controller::Reques
   observed.now = parts_.clock->Now();
   observed.wall = parts_.wall();
   observed.refusal = own.pause.At(observed.job.metadata.generation, observed.now);
+  observed.first_free = own.first_free;
   return observed;
 }
 
@@ -298,7 +301,7 @@ absl::StatusOr<controller::Result> TrainingJobReconciler::Carry(const controller
   const auto& unreadable = observed.hub.unreadable;
   for (; own.unreadable_told < unreadable.size(); ++own.unreadable_told) {
     const auto& one = unreadable[own.unreadable_told];
-    decision.events.push_back(
+    own.news.Add(
         {true, "CheckpointUnreadable",
          fmt::format("a checkpoint cannot be loaded, an older one is next: {}", one.reason)});
   }
@@ -376,24 +379,32 @@ absl::Status TrainingJobReconciler::ChangePods(const Observed& observed, Decisio
   }
   const Time now = parts_.clock->Now();
   std::vector<std::string> made;
-  absl::Status created = CreatePods(*parts_.client, observed.job, decision.create, launch_,
-                                    [&](const PodToCreate& pod) {
-                                      made.push_back(PodName(observed.job.metadata.name, pod));
-                                      own.created[made.back()] = {pod, now};
-                                    });
+  auto [created_pods, strangers, created] =
+      CreatePods(*parts_.client, observed.job, decision.create, launch_);
+  for (const PodToCreate& pod : created_pods) {
+    made.push_back(PodName(observed.job.metadata.name, pod));
+    own.created[made.back()] = {pod, now};
+  }
+  for (const PodToCreate& pod : strangers) {
+    own.first_free[pod.slot] = pod.incarnation + 1;
+    own.news.Add({true, "NameTaken",
+                  fmt::format("pod {} is not this job's: another name is taken instead",
+                              PodName(observed.job.metadata.name, pod))});
+    decision.requeue_after = 1ms;
+  }
   own.news.NoteDeleted(gone);
   own.news.NoteCreated(made);
   const int64_t generation = observed.job.metadata.generation;
   if (own.pause.Begin(created, generation, now)) {
     const Refusal refusal = *own.pause.At(generation, now);
     LogWarn("pods of job {} are refused: {}", observed.job.metadata.name, refusal.message);
-    decision.events.push_back({true, refusal.reason, refusal.message});
+    own.news.Add({true, refusal.reason, refusal.message});
     decision.requeue_after = std::min(decision.requeue_after.value_or(refusal.left), refusal.left);
     created = absl::OkStatus();  // the rest of the job goes on
   } else if (absl::IsAborted(created)) {
     const std::string why(created.message());
     if (std::exchange(own.waits_for_name, why) != why) {
-      decision.events.push_back({false, "NameTaken", why});
+      own.news.Add({false, "NameTaken", why});
     }
     decision.requeue_after = std::min(decision.requeue_after.value_or(kNameWait), kNameWait);
     created = absl::OkStatus();
@@ -419,7 +430,7 @@ absl::Status TrainingJobReconciler::MakeCompanionsIfNew(const Observed& observed
     const std::string why(status.message());
     if (std::exchange(own.companions_refused, why) != why) {
       LogWarn("job {} goes without: {}", observed.job.metadata.name, status.ToString());
-      decision.events.push_back({true, "CompanionRefused", why});
+      own.news.Add({true, "CompanionRefused", why});
     }
     status = absl::OkStatus();  // training does not need them
   }

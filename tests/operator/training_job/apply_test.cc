@@ -12,6 +12,7 @@
 namespace grapevine::training_job {
 namespace {
 
+using ::testing::ElementsAre;
 using ::testing::SizeIs;
 
 // The server, as one that takes a while and has room for some pods alone.
@@ -49,13 +50,16 @@ class CreatePodsTest : public ::testing::Test {
     job.metadata.uid = "u1";
     std::vector<PodToCreate> pods;
     for (int slot = 0; slot < count; ++slot) pods.push_back({.slot = slot});
-    return CreatePods(client_, job, pods, {},
-                      [this](const PodToCreate& pod) { created_.push_back(pod.slot); });
+    CreatedPods created = CreatePods(client_, job, pods, {});
+    for (const PodToCreate& pod : created.made) created_.push_back(pod.slot);
+    for (const PodToCreate& pod : created.strangers) strangers_.push_back(pod.slot);
+    return created.status;
   }
 
   local::ApiServer server_;
   QuotaClient client_{server_};
   std::vector<int> created_;
+  std::vector<int> strangers_;
 };
 
 TEST_F(CreatePodsTest, MakesEachOnceAndNeverTooManyAtOnce) {
@@ -97,6 +101,14 @@ TEST_F(CreatePodsTest, AfterALateRefusalThoseUnderWayAloneAreTried) {
   EXPECT_TRUE(absl::IsResourceExhausted(Create(100)));
   EXPECT_THAT(created_, SizeIs(40));
   EXPECT_LE(client_.tries, 40 + static_cast<int>(kMostAtOnce));
+}
+
+TEST_F(CreatePodsTest, AStrangersPodStopsNoOther) {
+  const nlohmann::json theirs = {{"metadata", {{"name", "digits-1-0"}, {"namespace", "default"}}}};
+  ASSERT_TRUE(server_.Create(kPods, theirs).ok());
+  EXPECT_TRUE(Create(5).ok());
+  EXPECT_THAT(created_, ElementsAre(0, 2, 3, 4));
+  EXPECT_THAT(strangers_, ElementsAre(1));
 }
 
 TEST_F(CreatePodsTest, APodThatIsThereAlreadyCountsAsMade) {

@@ -160,9 +160,27 @@ TEST_F(ReconcilerTest, AStrangersPodUnderOurNameIsNotTakenOver) {
                                   {"metadata", {{"name", "digits-0-0"}, {"namespace", "default"}}}})
                   .ok());
   ASSERT_TRUE(Reconcile().ok());
-  EXPECT_THAT(events_, ::testing::Contains("PodRefused"));
   EXPECT_TRUE(controller::ControllerUidOf(ListOf(kPods)[0]).empty());
   EXPECT_THAT(ListOf(kPods), SizeIs(3)) << "it stops no other";
+  Refresh();
+  ASSERT_TRUE(Reconcile().ok());
+  EXPECT_THAT(ListOf(kPods), SizeIs(4));
+  EXPECT_TRUE(server_.Get(kPods, "default", "digits-0-1").ok()) << "its slot's, by the next name";
+  EXPECT_EQ(std::ranges::count(events_, "NameTaken"), 1);
+}
+
+TEST_F(ReconcilerTest, ATakenNameIsToldOfOnceTheStatusCanBeWritten) {
+  ASSERT_TRUE(server_
+                  .Create(kPods, {{"apiVersion", "v1"},
+                                  {"kind", "Pod"},
+                                  {"metadata", {{"name", "digits-0-0"}, {"namespace", "default"}}}})
+                  .ok());
+  client_.refused = kTrainingJobs;
+  EXPECT_FALSE(Reconcile().ok());
+  EXPECT_EQ(std::ranges::count(events_, "NameTaken"), 0);
+  client_.refused = {};
+  ASSERT_TRUE(Reconcile().ok());
+  EXPECT_EQ(std::ranges::count(events_, "NameTaken"), 1);
 }
 
 TEST_F(ReconcilerTest, ANameThatAnEarlierJobsPodStillHasIsWaitedForWithoutAlarm) {
@@ -366,6 +384,10 @@ TEST_F(ReconcilerTest, AnInvalidJobFailsWithAllThatIsWrongAndWithoutPods) {
   ASSERT_NE(failed, nullptr);
   EXPECT_EQ(failed->status, "True");
   EXPECT_EQ(failed->reason, "InvalidSpec");
+  const int64_t generation = api::MetadataOf(ListOf(kTrainingJobs)[0]).generation;
+  EXPECT_GT(generation, 1);
+  EXPECT_EQ(failed->observed_generation, generation);
+  EXPECT_EQ(status.observed_generation, generation);
   EXPECT_THAT(failed->message, ::testing::AllOf(::testing::HasSubstr("spec.training.epochs"),
                                                 ::testing::HasSubstr("spec.workers.replicas")));
   EXPECT_THAT(events_, ::testing::ElementsAre("InvalidSpec"));
