@@ -212,14 +212,14 @@ TEST_F(TakeoverTest, WorkersTrainOnWhateverBecomesOfTheirLeaders) {
 
   // After each change of leaders the new one changes the graph.
   auto second = StartOperator("second");
-  HandOver(*first, SIGTERM, *second);
+  ASSERT_NO_FATAL_FAILURE(HandOver(*first, SIGTERM, *second));
   EXPECT_EQ(first->Wait().code, 0) << first->Log();
   ASSERT_TRUE(Scale(3)) << second->Log();
   auto third = StartOperator("third");
-  HandOver(*second, SIGKILL, *third);
+  ASSERT_NO_FATAL_FAILURE(HandOver(*second, SIGKILL, *third));
   ASSERT_TRUE(Scale(4)) << third->Log();
   auto fourth = StartOperator("fourth");
-  HandOver(*third, SIGKILL, *fourth);
+  ASSERT_NO_FATAL_FAILURE(HandOver(*third, SIGKILL, *fourth));
   ASSERT_TRUE(WaitUntil([&] { return Succeeded() && pods_.running().empty(); })) << fourth->Log();
 
   // Only who leaves in order gives the lease back.
