@@ -17,11 +17,11 @@ extern const controller::Resource kCommunicationGraphs;
 extern const controller::Resource kPods;
 extern const controller::Resource kNodes;
 
-// What CreatePods has done. It makes the pods in parallel: in batches of 1, 2, 4 and 8, so that a server that refuses them is
-// asked few times, the rest kMostAtOnce at once. After a failure no batch and none of the rest
-// begins. A name that is taken stops no other.
+// What CreatePods has done. It makes the pods in parallel: in batches of 1, 2, 4 and 8, so that a
+// server that refuses them is asked few times, the rest kMostAtOnce at once. After a failure no
+// batch and none of the rest begins. A name that is taken stops no other.
 struct CreatedPods {
-  std::vector<PodToCreate> made;       // there now: one that existed already and is the job's counts
+  std::vector<PodToCreate> made;  // there now: one that existed already and is the job's counts
   std::vector<PodToCreate> strangers;  // someone else's pod has the name
   absl::Status status;  // the first failure; Aborted where a name is a pod's that is being deleted
 };

@@ -5,6 +5,7 @@
 #include <tuple>
 
 #include "fmt/format.h"
+#include "operator/training_job/hindrances.h"
 
 namespace grapevine::training_job {
 namespace {
@@ -69,7 +70,17 @@ std::vector<PodToDelete> NextToRenew(const Observed& observed, const std::string
     list.push_back({pod->name, pod->uid, "its template has changed"});
   }
   if (!not_started.empty()) return not_started;
-  if (active.size() != desired || observed.hub.graph->size() < desired) return {};
+  const auto is_new = [&](const WorkerPod* pod) { return pod->template_hash == template_hash; };
+  const auto homeless = static_cast<size_t>(std::ranges::count_if(active, [&](const auto* pod) {
+    return is_new(pod) && pod->hindrance.reason == kUnschedulable;
+  }));
+  const bool proven = std::ranges::any_of(active, [&](const auto* pod) {
+    return is_new(pod) && pod->state == WorkerPod::State::kRunning;
+  });
+  const size_t members = observed.hub.graph->size();
+  const auto needed = static_cast<size_t>(observed.job.spec.workers.min_replicas);
+  if (active.size() != desired || members + homeless < desired) return {};
+  if (homeless > 0 && !proven && (homeless > 1 || members <= needed)) return {};
   old.resize(std::min<size_t>(old.size(), 1));
   return old;
 }

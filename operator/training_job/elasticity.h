@@ -22,7 +22,9 @@ PodChanges Scale(const Observed& observed, size_t desired);
 
 // Of the pods whose template is not `template_hash`: all that have not started, which cost nothing
 // and may wait for this very change; where there are none, the first, when all desired pods take
-// part. So a changed template reaches them one by one.
+// part. So a changed template reaches them one by one. Pods that find no node are not waited for
+// once one of the new template runs; before that one such is passed by, where members are to spare:
+// what is deleted makes room for it.
 std::vector<PodToDelete> NextToRenew(const Observed& observed, const std::string& template_hash);
 
 // Of spec.workers.template; an annotation of the pods made from it.

@@ -17,6 +17,8 @@ void TrimWaiting(nlohmann::json& container_state);
 // A pod that waits for its admission to a queue: nothing is wrong with it.
 inline constexpr char kSchedulingGated[] = "SchedulingGated";
 
+inline constexpr char kUnschedulable[] = "Unschedulable";  // no node has room, or fits
+
 // All that holds up the job's pods, in one line for its conditions: "pod digits-1-0 waits:
 // ImagePullBackOff, and 2 more; pods are refused: exceeded quota". Empty when nothing does. Pure.
 std::string DescribeHindrances(const Observed& observed);

@@ -80,7 +80,7 @@ struct TrainingJobReconciler::OwnWrites {
   std::set<std::string> deleted;           // by uid
   DisruptionTally disruptions;
   CreationPause pause;
-  std::string waits_for_name;  // as it was told; empty: it does not
+  std::string waits_for_name;             // as it was told; empty: it does not
   std::map<int32_t, int32_t> first_free;  // as in Observed
   std::optional<Companions> companions;
   std::optional<Time> companions_again;  // they were refused, and are tried again then
@@ -150,8 +150,8 @@ absl::StatusOr<controller::Result> TrainingJobReconciler::Refuse(const controlle
       old == object->end() ? api::TrainingJobStatus() : api::StatusFromJson(*old);
   if (!status.ok()) return status;
   if (IsOver(next)) return controller::Result{};
-  const JobEvent event = FailAsInvalid(
-      std::string(why.message()), api::MetadataOf(*object).generation, parts_.wall(), next);
+  const JobEvent event = FailAsInvalid(std::string(why.message()),
+                                       api::MetadataOf(*object).generation, parts_.wall(), next);
   status = WriteStatus(*parts_.client, object, next);
   if (!status.ok()) return status;
   LogWarn("job {} is invalid: {}", request.name, event.note);

@@ -101,6 +101,44 @@ TEST(Elasticity, PodsThatHaveNotStartedAreRenewedAtOnceWhoeverElseTakesPart) {
   EXPECT_THAT(NextToRenew(observed, "new"), IsEmpty()) << "the new ones come first";
 }
 
+TEST(Elasticity, RenewsPastPodsThatFindNoNodeUnlessTheTemplateMayBeWhy) {
+  const struct {
+    const char* what;
+    int members;
+    int min_replicas;
+    std::vector<const char*> hindrances;  // of pods of the new template; empty: it runs
+    bool goes_on;
+  } cases[] = {
+      {"one waits for room", 3, 2, {"Unschedulable"}, true},
+      {"nobody is to spare", 3, 3, {"Unschedulable"}, false},
+      {"two wait and none runs", 2, 1, {"Unschedulable", "Unschedulable"}, false},
+      {"two wait and one runs", 2, 1, {"", "Unschedulable", "Unschedulable"}, true},
+      {"the image is broken", 3, 2, {"ImagePullBackOff"}, false},
+      {"one is starting", 3, 2, {"Starting"}, false},
+  };
+  for (const auto& each : cases) {
+    Observed observed = JobOf(4);
+    observed.job.spec.workers.min_replicas = each.min_replicas;
+    std::vector<graph::Member> members;
+    for (int slot = 0; slot < 4; ++slot) {
+      observed.pods.push_back(Pod(slot, 0));
+      WorkerPod& pod = observed.pods.back();
+      const auto place = static_cast<size_t>(slot);
+      pod.template_hash = place < each.hindrances.size() ? "new" : "old";
+      if (place >= each.hindrances.size() || *each.hindrances[place] == '\0') continue;
+      pod.state = WorkerPod::State::kPending;
+      const std::string why = each.hindrances[place];
+      if (why != "Starting") pod.hindrance.reason = why;
+    }
+    for (int id = 1; id <= each.members; ++id) {
+      members.push_back({static_cast<graph::MemberId>(id),
+                         id % 2 == 1 ? graph::Side::kActive : graph::Side::kPassive});
+    }
+    observed.hub.graph = std::make_shared<const graph::Graph>(*graph::Graph::MakeComplete(members));
+    EXPECT_EQ(NextToRenew(observed, "new").size(), each.goes_on ? 1u : 0u) << each.what;
+  }
+}
+
 TEST(FailurePolicy, CountsOnlyPodsThatEndedByThemselves) {
   Observed observed = JobOf(1);
   observed.job.spec.failure_policy.max_restarts = 1;
