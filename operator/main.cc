@@ -37,7 +37,11 @@ CLI::App* AddOperator(CLI::App& app, assembly::OperateOptions& options) {
                       "how to reach the API server; left out: $KUBECONFIG, the pod's service "
                       "account, ~/.kube/config");
   operate->add_option("--context", options.context, "of the kubeconfig; left out: its current one");
-  operate->add_option("--namespace", options.name_space, "whose jobs; left out: all");
+  operate
+      ->add_option("--namespace", options.name_spaces,
+                   "whose jobs; may be given again; left out: all namespaces")
+      ->take_all()
+      ->allow_extra_args(false);
   operate->add_option("--topology", options.topology, "host:port that listens for workers")
       ->capture_default_str();
   operate->add_option("--topology-address", options.topology_address,

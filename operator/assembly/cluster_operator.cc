@@ -77,7 +77,7 @@ ClusterOperator::ClusterOperator(controller::ApiClient* client, metrics::Operato
       engine_(client, &clock_, metrics, EngineOptions()) {}
 
 JobEngineOptions ClusterOperator::EngineOptions() {
-  return {.name_space = options_.name_space,
+  return {.name_spaces = options_.name_spaces,
           .topology_listen = options_.topology_listen,
           .topology_address = TopologyAddress(options_),
           .worker_image = options_.worker_image,

@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -27,8 +28,8 @@ struct PodIdentity {
 };
 
 struct ClusterOperatorOptions {
-  std::string name_space;        // whose jobs; empty: all
-  std::string topology_listen;   // host:port, as are all addresses here
+  std::set<std::string> name_spaces;  // whose jobs; empty: all
+  std::string topology_listen;        // host:port, as are all addresses here
   std::string topology_address;  // by which pods reach it; empty: this pod's, or where it listens
   std::string worker_image;      // of pods whose template names none
   std::string metrics_address;

@@ -31,15 +31,16 @@ JobEngine::JobEngine(controller::ApiClient* client, const Clock* clock, controll
              Enqueue({job.name_space, job.name});
            }),
       jobs_(client, clock,
-            {.resource = training_job::kTrainingJobs, .name_space = options_.name_space}),
+            {.resource = training_job::kTrainingJobs, .name_spaces = options_.name_spaces}),
       pods_(client, clock,
             {.resource = training_job::kPods,
-             .name_space = options_.name_space,
+             .name_spaces = options_.name_spaces,
              .selector = api::kJobNameLabel,
              .indexed_label = api::kJobNameLabel,
              .trim = training_job::TrimWorkerPod}),
-      graphs_(client, clock,
-              {.resource = training_job::kCommunicationGraphs, .name_space = options_.name_space}),
+      graphs_(
+          client, clock,
+          {.resource = training_job::kCommunicationGraphs, .name_spaces = options_.name_spaces}),
       nodes_(client, clock, {.resource = training_job::kNodes, .trim = training_job::TrimNode}) {}
 
 std::vector<Part> JobEngine::Parts() {

@@ -3,6 +3,7 @@
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -21,7 +22,7 @@
 namespace grapevine::assembly {
 
 struct JobEngineOptions {
-  std::string name_space;                       // whose jobs; empty: all
+  std::set<std::string> name_spaces;            // whose jobs; empty: all
   std::string topology_listen = "127.0.0.1:0";  // host:port of the workers' streams; 0: a free one
   // host:port by which pods reach it; empty: where it listens.
   std::string topology_address;

@@ -47,7 +47,7 @@ int Operate(const OperateOptions& options, const sigset_t& signals) {
   metrics::OperatorMetrics metrics({.threads = options.threads, .jobs = [&] { return sample(); }});
   kube::HttpApiClient client(*access, &clock, {.run_plugin = RunExecPlugin, .probe = &metrics});
   ClusterOperator cluster(&client, &metrics, signals,
-                          {.name_space = options.name_space,
+                          {.name_spaces = {options.name_spaces.begin(), options.name_spaces.end()},
                            .topology_listen = options.topology,
                            .topology_address = options.topology_address,
                            .worker_image = options.worker_image,

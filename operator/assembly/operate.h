@@ -3,6 +3,7 @@
 #include <signal.h>
 
 #include <string>
+#include <vector>
 
 namespace grapevine::assembly {
 
@@ -10,7 +11,7 @@ namespace grapevine::assembly {
 struct OperateOptions {
   std::string kubeconfig;  // files, separated by colons; empty: $KUBECONFIG, in-cluster, ~/.kube
   std::string context;     // of the kubeconfig; empty: its current one
-  std::string name_space;  // whose jobs; empty: all
+  std::vector<std::string> name_spaces;  // whose jobs; empty: all
   std::string topology = "0.0.0.0:7070";
   std::string topology_address;                   // by which pods reach it; empty: this pod's
   std::string worker_image = "grapevine-worker";  // of pods whose template names none

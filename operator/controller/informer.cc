@@ -8,18 +8,24 @@
 namespace grapevine::controller {
 
 Informer::Informer(ApiClient* client, const Clock* clock, InformerOptions options)
-    : store_(options.indexed_label),
-      reflector_(std::make_unique<Reflector>(
-          client, clock,
-          ReflectorOptions{
-              .resource = std::move(options.resource),
-              .name_space = std::move(options.name_space),
-              .selector = std::move(options.selector),
-              .seed = options.seed,
-              .trim = std::move(options.trim),
-              .on_listed =
-                  [this](std::vector<nlohmann::json> objects) { OnListed(std::move(objects)); },
-              .on_event = [this](WatchEvent event) { OnEvent(std::move(event)); }})) {}
+    : store_(options.indexed_label) {
+  if (options.name_spaces.empty()) options.name_spaces.insert("");
+  for (const std::string& name_space : options.name_spaces) {
+    reflectors_.push_back(std::make_unique<Reflector>(
+        client, clock,
+        ReflectorOptions{.resource = options.resource,
+                         .name_space = name_space,
+                         .selector = options.selector,
+                         .seed = options.seed,
+                         .trim = options.trim,
+                         .on_listed =
+                             [this, name_space](std::vector<nlohmann::json> objects) {
+                               OnListed(std::move(objects), name_space);
+                             },
+                         .on_event = [this](WatchEvent event) { OnEvent(std::move(event)); }}));
+  }
+  unlisted_ = std::move(options.name_spaces);
+}
 
 Informer::~Informer() { Stop(); }
 
@@ -30,32 +36,36 @@ void Informer::Subscribe(std::function<void(const ObjectChange&)> subscriber) {
 
 void Informer::Start() {
   started_ = true;
-  reflector_->Start();
+  for (const auto& reflector : reflectors_) reflector->Start();
 }
 
-void Informer::Stop() { reflector_->Stop(); }
+void Informer::Stop() {
+  for (const auto& reflector : reflectors_) reflector->Stop();
+}
 
 bool Informer::HasSynced() const {
   MutexLock lock(mutex_);
-  return synced_;
+  return unlisted_.empty();
 }
 
 bool Informer::WaitForSync(Time deadline) {
   MutexLock lock(mutex_);
-  while (!synced_) {
-    if (!synced_changed_.WaitUntil(mutex_, deadline)) return synced_;
+  while (!unlisted_.empty()) {
+    if (!synced_changed_.WaitUntil(mutex_, deadline)) return unlisted_.empty();
   }
   return true;
 }
 
-void Informer::OnListed(std::vector<nlohmann::json> objects) {
-  for (const ObjectChange& change : store_.Replace(std::move(objects))) Tell(change);
+void Informer::OnListed(std::vector<nlohmann::json> objects, const std::string& name_space) {
+  MutexLock telling(telling_);
+  for (const ObjectChange& change : store_.Replace(std::move(objects), name_space)) Tell(change);
   MutexLock lock(mutex_);
-  synced_ = true;
-  synced_changed_.NotifyAll();
+  unlisted_.erase(name_space);
+  if (unlisted_.empty()) synced_changed_.NotifyAll();
 }
 
 void Informer::OnEvent(WatchEvent event) {
+  MutexLock telling(telling_);
   if (event.type == WatchEvent::Type::kDeleted) {
     const ObjectChange change = store_.Erase(KeyOf(event.object));
     if (change.before != nullptr) Tell(change);

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -19,9 +20,9 @@ class Reflector;
 
 struct InformerOptions {
   Resource resource;
-  std::string name_space;     // empty: all
-  std::string selector;       // labels; empty: all
-  std::string indexed_label;  // see ObjectStore
+  std::set<std::string> name_spaces;  // each is listed and watched by itself; empty: all at once
+  std::string selector;               // labels; empty: all
+  std::string indexed_label;          // see ObjectStore
   // Takes off each object what nobody reads, before it is kept. Must leave metadata's namespace,
   // name, uid, resourceVersion, ownerReferences and the indexed label. Empty for none.
   std::function<void(nlohmann::json&)> trim;
@@ -46,7 +47,7 @@ class Informer {
   // Ends list and watch; the store keeps what it has. No subscriber runs after it returned.
   void Stop();
 
-  // The first list is in the store and all subscribers were told.
+  // The first lists are in the store and all subscribers were told.
   bool HasSynced() const;
   // Waits for it; false when `deadline` passed first.
   bool WaitForSync(Time deadline);
@@ -54,18 +55,19 @@ class Informer {
   const ObjectStore& store() const { return store_; }
 
  private:
-  void OnListed(std::vector<nlohmann::json> objects);
+  void OnListed(std::vector<nlohmann::json> objects, const std::string& name_space);
   void OnEvent(WatchEvent event);
-  void Tell(const ObjectChange& change);
+  void Tell(const ObjectChange& change) ABSL_EXCLUSIVE_LOCKS_REQUIRED(telling_);
 
   ObjectStore store_;
-  bool started_ = false;                                               // set by Start
+  Mutex telling_;         // held from the change of the store until all subscribers know it
+  bool started_ = false;  // set by Start
   std::vector<std::function<void(const ObjectChange&)>> subscribers_;  // fixed by Start
-  std::unique_ptr<Reflector> reflector_;
+  std::vector<std::unique_ptr<Reflector>> reflectors_;                 // one for each namespace
 
   mutable Mutex mutex_;
   CondVar synced_changed_;
-  bool synced_ ABSL_GUARDED_BY(mutex_) = false;
+  std::set<std::string> unlisted_ ABSL_GUARDED_BY(mutex_);  // namespaces
 };
 
 }  // namespace grapevine::controller

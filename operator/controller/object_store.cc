@@ -96,14 +96,16 @@ ObjectChange ObjectStore::Erase(const Request& key) {
   return EraseLocked(key);
 }
 
-std::vector<ObjectChange> ObjectStore::Replace(std::vector<json> objects) {
+std::vector<ObjectChange> ObjectStore::Replace(std::vector<json> objects,
+                                               const std::string& name_space) {
   std::set<Request> kept;
   for (const json& object : objects) kept.insert(KeyOf(object));
   std::vector<ObjectChange> changes;
   MutexLock lock(mutex_);
   std::vector<Request> gone;
   for (const auto& [key, bytes] : objects_) {
-    if (!kept.contains(key)) gone.push_back(key);
+    const bool replaced = name_space.empty() || key.name_space == name_space;
+    if (replaced && !kept.contains(key)) gone.push_back(key);
   }
   for (const Request& key : gone) changes.push_back(EraseLocked(key));
   for (json& object : objects) {

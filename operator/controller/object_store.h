@@ -56,8 +56,10 @@ class ObjectStore {
   ObjectChange Put(nlohmann::json object);
   // A change without `before` when there was none.
   ObjectChange Erase(const Request& key);
-  // Makes the store hold exactly `objects`; returns what that changed, what is gone first.
-  std::vector<ObjectChange> Replace(std::vector<nlohmann::json> objects);
+  // Makes the store hold exactly `objects`, all of `name_space` if that is not empty, which then is
+  // the only one that changes; returns what that changed, what is gone first.
+  std::vector<ObjectChange> Replace(std::vector<nlohmann::json> objects,
+                                    const std::string& name_space = "");
 
  private:
   using Bytes = std::vector<uint8_t>;  // of one object, as CBOR

@@ -86,7 +86,7 @@ ProcessKubelet::ProcessKubelet(controller::ApiClient* client, const Clock* clock
       clock_(clock),
       options_(std::move(options)),
       wake_fd_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
-      pods_(client, clock, {.resource = Pods(), .name_space = options_.name_space}) {
+      pods_(client, clock, {.resource = Pods(), .name_spaces = {options_.name_space}}) {
   GRAPEVINE_CHECK(wake_fd_ >= 0);
   pods_.Subscribe([this](const ObjectChange& change) {
     MarkDirty(KeyOf(change.now != nullptr ? *change.now : *change.before));

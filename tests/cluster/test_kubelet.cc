@@ -71,7 +71,7 @@ TestKubelet::TestKubelet(controller::ApiClient* client, const Clock* clock,
     : client_(client),
       clock_(clock),
       options_(std::move(options)),
-      pods_(client, clock, {.resource = Pods(), .name_space = options_.name_space}) {
+      pods_(client, clock, {.resource = Pods(), .name_spaces = {options_.name_space}}) {
   pods_.Subscribe([this](const ObjectChange& change) {
     MarkDirty(KeyOf(change.now != nullptr ? *change.now : *change.before));
   });

@@ -39,7 +39,7 @@ int Number(const json& job, const char* pointer) {
 JobLife::Operator::Operator(const kube::Access& access, const Clock* clock,
                             const std::string& name_space)
     : client(access, clock, {}),
-      engine(&client, clock, &probe, {.name_space = name_space, .worker_image = "worker"}),
+      engine(&client, clock, &probe, {.name_spaces = {name_space}, .worker_image = "worker"}),
       parts(engine.Parts()) {}
 
 JobLife::JobLife(const kube::Access& admin, const kube::Material& token, const std::string& name)

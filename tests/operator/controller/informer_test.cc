@@ -1,10 +1,12 @@
 #include "operator/controller/informer.h"
 
+#include <set>
 #include <string>
 #include <vector>
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "operator/local/api_server.h"
 #include "tests/operator/controller/scripted_client.h"
 
 namespace grapevine::controller {
@@ -80,6 +82,53 @@ TEST_F(InformerTest, KeepsItsStoreAfterStop) {
   client_.VersionOfWatch(1);
   informer_.Stop();
   EXPECT_NE(informer_.store().Get({"default", "a"}), nullptr);
+}
+
+// The server's, in memory.
+TEST(InformerOfNamespacesTest, FollowsEachAndNoOther) {
+  const RealClock clock;
+  local::ApiServer server;
+  const Resource pods = {"", "v1", "pods"};
+  const auto make = [&](const char* name_space) {
+    const json pod = {{"metadata", {{"namespace", name_space}, {"name", "p"}}}};
+    EXPECT_TRUE(server.Create(pods, pod).ok());
+  };
+  make("a");
+  make("c");
+  Mutex mutex;
+  CondVar told;
+  std::set<std::string> from;  // guarded by mutex
+  Informer informer(&server, &clock, {.resource = pods, .name_spaces = {"a", "b"}});
+  informer.Subscribe([&](const ObjectChange& change) {
+    MutexLock lock(mutex);
+    from.insert(KeyOf(*change.now).name_space);
+    told.NotifyAll();
+  });
+  informer.Start();
+  ASSERT_TRUE(informer.WaitForSync(clock.Now() + 60s));
+  EXPECT_EQ(informer.store().size(), 1u);
+  make("b");
+  {
+    MutexLock lock(mutex);
+    const Time deadline = clock.Now() + 60s;
+    while (!from.contains("b") && told.WaitUntil(mutex, deadline)) continue;
+    EXPECT_EQ(from, (std::set<std::string>{"a", "b"}));
+  }
+  informer.Stop();
+  EXPECT_EQ(informer.store().size(), 2u);
+}
+
+TEST(InformerOfNamespacesTest, HasSyncedWhenAllWereListed) {
+  const RealClock clock;
+  ScriptedClient client;
+  Informer informer(&client, &clock, {.resource = {"", "v1", "pods"}, .name_spaces = {"a", "b"}});
+  informer.Start();
+  client.AnswerList(ScriptedClient::ListOf("10", {}));
+  client.VersionOfWatch(1);  // which follows a list
+  EXPECT_FALSE(informer.HasSynced());
+  client.AnswerList(ScriptedClient::ListOf("10", {}));
+  EXPECT_TRUE(informer.WaitForSync(clock.Now() + 60s));
+  informer.Stop();
 }
 
 }  // namespace

@@ -96,6 +96,22 @@ TEST(ObjectStoreTest, ReplaceTellsWhatIsGoneFirstAndLeavesTheUnchangedOut) {
   EXPECT_THAT(NamesOf(store.List()), ElementsAre("added", "newer", "remade", "same"));
 }
 
+TEST(ObjectStoreTest, ReplaceOfOneNamespaceLeavesTheOthers) {
+  ObjectStore store;
+  const auto in = [](const char* name_space, const char* name) {
+    json pod = Pod(name);
+    pod["metadata"]["namespace"] = name_space;
+    return pod;
+  };
+  store.Put(in("a", "gone"));
+  store.Put(in("b", "stays"));
+  const std::vector<ObjectChange> changes = store.Replace({in("a", "added")}, "a");
+  EXPECT_THAT(changes, SizeIs(2));
+  EXPECT_THAT(NamesOf(store.List()), ElementsAre("added", "stays"));
+  EXPECT_THAT(store.Replace({}, "c"), IsEmpty());
+  EXPECT_EQ(store.size(), 2u);
+}
+
 TEST(ObjectStoreTest, ToleratesObjectsOfAnyShape) {
   ObjectStore store("job");
   for (const json& odd : {json::object(), json{{"metadata", 3}}, json{{"metadata", {{"name", 3}}}},
