@@ -1,5 +1,7 @@
 #include "operator/training_job/worker_pod.h"
 
+#include <algorithm>
+
 #include "fmt/format.h"
 #include "operator/api/labels.h"
 #include "operator/training_job/elasticity.h"
@@ -10,6 +12,9 @@ namespace {
 
 using nlohmann::json;
 
+constexpr char kMetricsPortName[] = "metrics";
+constexpr int kWorkerMetricsPort = 8080;  // of a template that names no other
+
 json FromField(const char* name, const char* path) {
   return {{"name", name}, {"valueFrom", {{"fieldRef", {{"fieldPath", path}}}}}};
 }
@@ -19,6 +24,36 @@ json& Mapping(json& object, const char* key) {
   json& child = object[key];
   if (!child.is_object()) child = json::object();
   return child;
+}
+
+// What a namespace with Pod Security "restricted" asks for. A template that says anything of it
+// means that alone.
+void Restrict(const json& spec, json& container) {
+  if (spec.contains("securityContext") || container.contains("securityContext")) return;
+  container["securityContext"] = {{"runAsNonRoot", true},
+                                  {"readOnlyRootFilesystem", true},
+                                  {"allowPrivilegeEscalation", false},
+                                  {"capabilities", {{"drop", {"ALL"}}}},
+                                  {"seccompProfile", {{"type", "RuntimeDefault"}}}};
+}
+
+// Not on the node's own network, where every worker would want the same port of it.
+void NameMetricsPort(const json& spec, json& container) {
+  if (spec.contains("hostNetwork") && spec["hostNetwork"] == true) return;
+  json& ports = container["ports"];
+  if (!ports.is_array()) ports = json::array();
+  json port = kWorkerMetricsPort;
+  const auto named = std::find_if(ports.begin(), ports.end(), [](const json& each) {
+    return each.is_object() && each.contains("name") && each["name"] == kMetricsPortName;
+  });
+  if (named != ports.end()) {
+    port = named->value("containerPort", json());
+  } else {
+    ports.push_back({{"name", kMetricsPortName}, {"containerPort", port}});
+  }
+  json& variables = container["env"];
+  variables.insert(variables.begin(), json({{"name", "GRAPEVINE_METRICS"},
+                                            {"value", fmt::format("0.0.0.0:{}", port.dump())}}));
 }
 
 // Of two with one name the later stands.
@@ -82,6 +117,7 @@ json MakeWorkerPod(const api::TrainingJob& job, const PodToCreate& pod,
   if (!containers[0].is_object()) containers[0] = {{"name", "worker"}};
   if (!launch.image.empty() && !containers[0].contains("image")) {
     containers[0]["image"] = launch.image;
+    if (launch.pod_network) Restrict(spec, containers[0]);
   }
   if (!containers[0].contains("terminationMessagePolicy")) {
     containers[0]["terminationMessagePolicy"] = "FallbackToLogsOnError";
@@ -93,6 +129,7 @@ json MakeWorkerPod(const api::TrainingJob& job, const PodToCreate& pod,
     spec["subdomain"] = job.metadata.name;
   }
   AddEnvironment(containers[0], job.metadata.name, launch);
+  if (launch.pod_network) NameMetricsPort(spec, containers[0]);
   return object;
 }
 

@@ -102,7 +102,11 @@ json ClusterTest::Example(const std::string& file) {
   if (!job.ok()) return json();
   json& spec = job->at("spec");
   spec["workers"]["template"]["spec"]["containers"] = {
-      {{"name", "worker"}, {"image", "grapevine-worker"}, {"command", {GRAPEVINE_WORKER_BINARY}}}};
+      {{"name", "worker"},
+       {"image", "grapevine-worker"},
+       {"command", {GRAPEVINE_WORKER_BINARY}},
+       // All pods are on one machine.
+       {"env", {{{"name", "GRAPEVINE_METRICS"}, {"value", "127.0.0.1:0"}}}}}};
   spec["checkpoint"]["path"] = plane_.folder() + "/checkpoints";
   return *std::move(job);
 }

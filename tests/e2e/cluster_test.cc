@@ -38,7 +38,11 @@ spec:
     maxReplicas: 4
     template:
       spec:
-        containers: [{{name: worker, image: grapevine-worker, command: [{}]}}]
+        containers:
+          - name: worker
+            image: grapevine-worker
+            command: [{}]
+            env: [{{name: GRAPEVINE_METRICS, value: "127.0.0.1:0"}}]  # all pods are on one machine
 )",
                      epochs, folder, GRAPEVINE_WORKER_BINARY);
 }

@@ -568,6 +568,57 @@ TEST(WorkerPodTest, ATemplateWithoutAnImageGetsTheOperatorsAndNoOtherIsTouched) 
   EXPECT_EQ(image(launch), "mine");
 }
 
+TEST(WorkerPodTest, OnAPodNetworkTheMetricsAreAtANamedPort) {
+  api::TrainingJob job;
+  const WorkerLaunch launch{.hub_address = "h", .image = "i", .pod_network = true};
+  const auto worker = [&](const WorkerLaunch& how) {
+    return MakeWorkerPod(job, {0, 0}, how)["spec"]["containers"][0];
+  };
+  const auto address = [&] {
+    std::string found = "none";
+    const nlohmann::json container = worker(launch);
+    for (const nlohmann::json& variable : container["env"]) {
+      if (variable["name"] == "GRAPEVINE_METRICS") found = variable["value"];
+    }
+    return found;
+  };
+  const nlohmann::json ports = {{{"name", "metrics"}, {"containerPort", 8080}}};
+  EXPECT_EQ(address(), "0.0.0.0:8080");
+  EXPECT_EQ(worker(launch)["ports"], ports);
+  EXPECT_FALSE(worker({.hub_address = "h"}).contains("ports"));
+  nlohmann::json& spec = job.spec.workers.pod_template["spec"];
+  spec["containers"] = {{{"name", "w"},
+                         {"ports", {{{"name", "metrics"}, {"containerPort", 9000}}}},
+                         {"env", {{{"name", "GRAPEVINE_LISTEN"}, {"value", "0.0.0.0:1"}}}}}};
+  EXPECT_EQ(address(), "0.0.0.0:9000");
+  EXPECT_EQ(worker(launch)["ports"], spec["containers"][0]["ports"]);
+  spec["containers"][0]["env"] = {{{"name", "GRAPEVINE_METRICS"}, {"value", "0.0.0.0:1"}}};
+  EXPECT_EQ(address(), "0.0.0.0:1");  // of two with one name the later stands
+  spec = {{"hostNetwork", true}};
+  EXPECT_EQ(address(), "none");
+  EXPECT_FALSE(worker(launch).contains("ports"));
+}
+
+TEST(WorkerPodTest, TheOperatorsImageHasNoRightsUnlessTheTemplateSpeaksOfThem) {
+  api::TrainingJob job;
+  const WorkerLaunch launch{.hub_address = "h", .image = "i", .pod_network = true};
+  const auto security = [&](const WorkerLaunch& how) {
+    return MakeWorkerPod(job, {0, 0}, how)["spec"]["containers"][0].value("securityContext",
+                                                                          nlohmann::json());
+  };
+  EXPECT_EQ(security(launch)["runAsNonRoot"], true);
+  EXPECT_EQ(security(launch)["capabilities"]["drop"][0], "ALL");
+  EXPECT_TRUE(security({.hub_address = "h", .image = "i"}).is_null());
+  nlohmann::json& spec = job.spec.workers.pod_template["spec"];
+  spec["containers"] = {{{"name", "w"}, {"image", "mine"}}};
+  EXPECT_TRUE(security(launch).is_null());
+  const nlohmann::json own = {{"runAsUser", 0}};
+  spec["containers"] = {{{"name", "w"}, {"securityContext", own}}};
+  EXPECT_EQ(security(launch), own);
+  spec = {{"securityContext", own}};
+  EXPECT_TRUE(security(launch).is_null());
+}
+
 TEST(JobStatus, OnlySucceededAndFailedAreFinal) {
   api::TrainingJobStatus status;
   EXPECT_FALSE(IsOver(status));
