@@ -174,16 +174,36 @@ std::vector<Part> ClusterOperator::OuterParts() {
 std::vector<Part> ClusterOperator::LeaderParts() {
   std::vector<Part> parts = engine_.Parts();
   parts.push_back({"leader label",  // last: workers come when the hub knows its jobs
-                   [this] { return Label(true); }, [this] { return Label(false); }});
+                   [this] { return BearLabel(); }, [this] { return DropLabel(); }});
   return parts;
 }
 
-absl::Status ClusterOperator::Label(bool leader) {
-  metrics_->SetLeading(leader);
+// A leader that was killed, or whose machine was lost, has the label still.
+absl::Status ClusterOperator::BearLabel() {
+  metrics_->SetLeading(true);
   if (options_.pod.name.empty() || options_.pod.name_space.empty()) return absl::OkStatus();
+  const auto bearers = client_->List(training_job::kPods, options_.pod.name_space,
+                                     {.selector = fmt::format("{}=true", api::kLeaderLabel)});
+  if (!bearers.ok()) return bearers.status();
+  for (const nlohmann::json& pod : bearers->value("items", nlohmann::json::array())) {
+    const std::string name = controller::KeyOf(pod).name;
+    if (name == options_.pod.name) continue;
+    const absl::Status status = Label(name, false);
+    if (!status.ok() && !absl::IsNotFound(status)) return status;
+  }
+  return Label(options_.pod.name, true);
+}
+
+absl::Status ClusterOperator::DropLabel() {
+  metrics_->SetLeading(false);
+  if (options_.pod.name.empty() || options_.pod.name_space.empty()) return absl::OkStatus();
+  return Label(options_.pod.name, false);
+}
+
+absl::Status ClusterOperator::Label(const std::string& pod, bool leader) {
   const nlohmann::json value = leader ? nlohmann::json("true") : nlohmann::json(nullptr);
   return client_
-      ->Patch(training_job::kPods, options_.pod.name_space, options_.pod.name,
+      ->Patch(training_job::kPods, options_.pod.name_space, pod,
               {{"metadata", {{"labels", {{api::kLeaderLabel, value}}}}}})
       .status();
 }

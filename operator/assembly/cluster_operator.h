@@ -60,7 +60,9 @@ class ClusterOperator {
   std::vector<Part> LeaderParts();
   JobEngineOptions EngineOptions();
   absl::Status Lead();
-  absl::Status Label(bool leader);
+  absl::Status BearLabel();
+  absl::Status DropLabel();
+  absl::Status Label(const std::string& pod, bool leader);
   absl::Status Ready() const;
   void RecordEvent(const controller::Request& job, const training_job::JobEvent& event);
 
