@@ -8,6 +8,7 @@
 #include "CLI/CLI.hpp"
 #include "operator/assembly/operate.h"
 #include "operator/assembly/run.h"
+#include "operator/assembly/wait.h"
 #include "operator/base/log.h"
 
 namespace grapevine {
@@ -64,6 +65,19 @@ CLI::App* AddOperator(CLI::App& app, assembly::OperateOptions& options) {
   return operate;
 }
 
+CLI::App* AddWait(CLI::App& app, assembly::WaitOptions& options) {
+  CLI::App* wait = app.add_subcommand("wait", "Wait until a TrainingJob of a cluster is over.");
+  wait->add_option("job", options.job, "its name")->required();
+  wait->add_option("--kubeconfig", options.kubeconfig, "as of grapevine operator");
+  wait->add_option("--context", options.context, "of the kubeconfig; left out: its current one");
+  wait->add_option("--namespace", options.name_space,
+                   "of the job; left out: this pod's, or the kubeconfig's");
+  wait->add_option("--seconds", options.seconds, "how long it may take")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1'000'000));
+  return wait;
+}
+
 }  // namespace
 }  // namespace grapevine
 
@@ -81,6 +95,8 @@ int main(int argc, char** argv) {
   assembly::OperateOptions operate_options;
   CLI::App* run = AddRun(app, run_options);
   CLI::App* operate = AddOperator(app, operate_options);
+  assembly::WaitOptions wait_options;
+  CLI::App* wait = AddWait(app, wait_options);
   std::string format = "text";
   for (CLI::App* each : {run, operate}) {
     each->add_option("--log-format", format, "text or json")
@@ -94,6 +110,7 @@ int main(int argc, char** argv) {
   StartLog({.format = format == "json" ? LogFormat::kJson : LogFormat::kText,
             .level = operate->parsed() ? "info" : "warn"})
       .IgnoreError();
+  if (wait->parsed()) return assembly::Wait(wait_options, signals);
   return operate->parsed() ? assembly::Operate(operate_options, signals)
                            : assembly::Run(run_options, signals);
 }
