@@ -24,15 +24,18 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 app.kubernetes.io/component: operator
 {{- end -}}
 
+{{/* Without the component: not all that has them is an operator. Of the release, or {root: $, more: labels}. */}}
 {{- define "grapevine.labels" -}}
-{{- with .Values.commonLabels }}
-{{- toYaml . }}
-{{ end }}
-{{- include "grapevine.selectorLabels" . }}
-app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+{{- $root := .root | default . }}
+{{- with merge (dict) (.more | default dict) $root.Values.commonLabels }}
+{{- toYaml . | trim }}
+{{ end -}}
+app.kubernetes.io/name: grapevine
+app.kubernetes.io/instance: {{ $root.Release.Name }}
+app.kubernetes.io/version: {{ $root.Chart.AppVersion | quote }}
 app.kubernetes.io/part-of: grapevine
-app.kubernetes.io/managed-by: {{ .Release.Service }}
-helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+app.kubernetes.io/managed-by: {{ $root.Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace "+" "_" }}
 {{- end -}}
 
 {{/* {image: values.image, root: $}: registry/repository:tag, or @digest, which is exact. */}}
