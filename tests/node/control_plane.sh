@@ -1,0 +1,79 @@
+# The machine `control`: certificates, etcd, API server, controller manager, scheduler.
+
+make_certificates() {
+  mkdir -m 700 "$work/pki"
+  certificate ca /CN=grapevine-cluster basicConstraints=critical,CA:TRUE keyUsage=critical,keyCertSign,cRLSign
+  certificate apiserver /CN=kube-apiserver "subjectAltName=DNS:localhost,DNS:kubernetes,DNS:kubernetes.default,\
+DNS:kubernetes.default.svc,DNS:kubernetes.default.svc.cluster.local,IP:127.0.0.1,\
+IP:$(machine_address control),IP:$(address 1 1)"
+  client admin /O=system:masters/CN=admin
+  client kube-controller-manager /CN=system:kube-controller-manager
+  client kube-scheduler /CN=system:kube-scheduler
+  client kube-proxy /CN=system:kube-proxy
+  local node
+  for node in "${nodes[@]}"; do
+    client "$node" "/O=system:nodes/CN=system:node:$node" "subjectAltName=DNS:$node,IP:$(machine_address "$node")"
+  done
+  certificate tokens /CN=tokens # for its keys alone
+}
+
+# certificate NAME SUBJECT EXTENSION...: signed by ca, or by itself where it is ca.
+certificate() {
+  local name=$1 subject=$2 extension arguments=()
+  for extension in "${@:3}"; do arguments+=(-addext "$extension"); done
+  [[ $name == ca ]] || arguments+=(-CA "$work/pki/ca.crt" -CAkey "$work/pki/ca.key"
+    -addext extendedKeyUsage=serverAuth,clientAuth)
+  openssl req -x509 -new -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 365 \
+    -config <(printf '[req]\ndistinguished_name=subject\n[subject]\n') -subj "$subject" "${arguments[@]}" \
+    -keyout "$work/pki/$name.key" -out "$work/pki/$name.crt" 2>"$work/pki/$name.log" ||
+    die "no certificate for $name: $(<"$work/pki/$name.log")"
+}
+
+# client NAME SUBJECT EXTENSION...: a certificate and the kubeconfig that uses it.
+client() {
+  certificate "$@"
+  cat >"$work/pki/$1.kubeconfig" <<YAML
+apiVersion: v1
+kind: Config
+clusters:
+- name: grapevine
+  cluster:
+    server: https://$(machine_address control):6443
+    certificate-authority-data: $(base64 -w0 "$work/pki/ca.crt")
+users:
+- name: $1
+  user:
+    client-certificate-data: $(base64 -w0 "$work/pki/$1.crt")
+    client-key-data: $(base64 -w0 "$work/pki/$1.key")
+contexts:
+- name: grapevine
+  context: {cluster: grapevine, user: $1}
+current-context: grapevine
+YAML
+}
+
+start_control_plane() {
+  local here=/run/cluster/pki
+  start control etcd --data-dir=/var/lib/etcd --unsafe-no-fsync \
+    --listen-client-urls=http://127.0.0.1:2379 --advertise-client-urls=http://127.0.0.1:2379 \
+    --listen-peer-urls=http://127.0.0.1:2380
+  start control kube-apiserver --etcd-servers=http://127.0.0.1:2379 --advertise-address="$(machine_address control)" \
+    --tls-cert-file=$here/apiserver.crt --tls-private-key-file=$here/apiserver.key --client-ca-file=$here/ca.crt \
+    --authorization-mode=Node,RBAC --enable-admission-plugins=NodeRestriction --allow-privileged \
+    --service-cluster-ip-range="$(address 1 0)/24" --service-account-issuer=https://kubernetes.default.svc \
+    --service-account-key-file=$here/tokens.crt --service-account-signing-key-file=$here/tokens.key \
+    --kubelet-preferred-address-types=InternalIP --kubelet-certificate-authority=$here/ca.crt \
+    --kubelet-client-certificate=$here/admin.crt --kubelet-client-key=$here/admin.key
+  wait_for 120 control/kube-apiserver kubectl get --raw /readyz
+  start_client kube-controller-manager --use-service-account-credentials \
+    --service-account-private-key-file=$here/tokens.key --root-ca-file=$here/ca.crt \
+    --cluster-signing-cert-file=$here/ca.crt --cluster-signing-key-file=$here/ca.key
+  start_client kube-scheduler
+}
+
+# start_client PROGRAM ARGS...: one that asks the API server itself who may ask it; alone, it needs no election.
+start_client() {
+  local kubeconfig=/run/cluster/pki/$1.kubeconfig
+  start control "$1" --kubeconfig=$kubeconfig --authentication-kubeconfig=$kubeconfig \
+    --authorization-kubeconfig=$kubeconfig --bind-address=127.0.0.1 --leader-elect=false "${@:2}"
+}
