@@ -60,6 +60,8 @@ create() {
   for node in "${nodes[@]}"; do
     wait_for 60 "$node/kubelet" is_ready "$node"
   done
+  load_tool busybox # a shell for a pod that has none: kubectl debug --image localhost/busybox:1
+  load_tool coredns
   start_name_server
   trap - EXIT
 }
@@ -72,19 +74,21 @@ install_kubeconfig() {
 is_ready() { [[ $(kubectl get node "$1" -o jsonpath='{.status.conditions[?(@.type=="Ready")].status}') == True ]]; }
 
 start_name_server() {
-  local node
-  pack_image coredns "$tools/coredns" >"$work/coredns.tar"
-  for node in "${nodes[@]}"; do
-    load_image "$node" "$work/coredns.tar"
-  done
   sed "s/DNS_ADDRESS/$(address 1 10)/" "$source_folder/dns.yaml" | kubectl apply -f - >/dev/null
-  kubectl -n kube-system rollout status deployment/coredns --timeout=60s >/dev/null
+  kubectl -n kube-system rollout status deployment/coredns --timeout=60s >/dev/null ||
+    die "the name server does not start: $(kubectl -n kube-system describe pods)"
+}
+
+# load_tool PROGRAM: as the image localhost/PROGRAM:1.
+load_tool() {
+  pack_image "$1" "$tools/$1" >"$work/$1.tar"
+  load_images "$work/$1.tar"
+  rm "$work/$1.tar"
 }
 
 load_images() {
   local node image
   for image in "$@"; do
-    say "loading $image"
     for node in "${nodes[@]}"; do
       load_image "$node" "$image" || die "$node did not load $image"
     done

@@ -1,37 +1,45 @@
 # The machine `control`: certificates, etcd, API server, controller manager, scheduler.
 
 make_certificates() {
+  local node
   mkdir -m 700 "$work/pki"
-  certificate ca /CN=grapevine-cluster basicConstraints=critical,CA:TRUE keyUsage=critical,keyCertSign,cRLSign
-  certificate apiserver /CN=kube-apiserver "subjectAltName=DNS:localhost,DNS:kubernetes,DNS:kubernetes.default,\
+  authority ca
+  certificate ca apiserver /CN=kube-apiserver "subjectAltName=DNS:localhost,DNS:kubernetes,DNS:kubernetes.default,\
 DNS:kubernetes.default.svc,DNS:kubernetes.default.svc.cluster.local,IP:127.0.0.1,\
 IP:$(machine_address control),IP:$(address 1 1)"
+  certificate ca tokens /CN=tokens # for its keys alone
+  authority front-ca
+  certificate front-ca front-proxy /CN=front-proxy
   client admin /O=system:masters/CN=admin
   client kube-controller-manager /CN=system:kube-controller-manager
   client kube-scheduler /CN=system:kube-scheduler
   client kube-proxy /CN=system:kube-proxy
-  local node
   for node in "${nodes[@]}"; do
     client "$node" "/O=system:nodes/CN=system:node:$node" "subjectAltName=DNS:$node,IP:$(machine_address "$node")"
   done
-  certificate tokens /CN=tokens # for its keys alone
 }
 
-# certificate NAME SUBJECT EXTENSION...: signed by ca, or by itself where it is ca.
+authority() {
+  new_certificate "$1" -subj "/CN=grapevine-$1" -addext basicConstraints=critical,CA:TRUE \
+    -addext keyUsage=critical,keyCertSign,cRLSign
+}
+
+# certificate AUTHORITY NAME SUBJECT [EXTENSION]
 certificate() {
-  local name=$1 subject=$2 extension arguments=()
-  for extension in "${@:3}"; do arguments+=(-addext "$extension"); done
-  [[ $name == ca ]] || arguments+=(-CA "$work/pki/ca.crt" -CAkey "$work/pki/ca.key"
-    -addext extendedKeyUsage=serverAuth,clientAuth)
-  openssl req -x509 -new -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 365 \
-    -config <(printf '[req]\ndistinguished_name=subject\n[subject]\n') -subj "$subject" "${arguments[@]}" \
-    -keyout "$work/pki/$name.key" -out "$work/pki/$name.crt" 2>"$work/pki/$name.log" ||
-    die "no certificate for $name: $(<"$work/pki/$name.log")"
+  new_certificate "$2" -subj "$3" -CA "$work/pki/$1.crt" -CAkey "$work/pki/$1.key" \
+    -addext extendedKeyUsage=serverAuth,clientAuth ${4:+-addext "$4"}
 }
 
-# client NAME SUBJECT EXTENSION...: a certificate and the kubeconfig that uses it.
+new_certificate() {
+  openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 365 \
+    -config <(printf '[req]\ndistinguished_name=subject\n[subject]\n') "${@:2}" \
+    -keyout "$work/pki/$1.key" -out "$work/pki/$1.crt" 2>"$work/pki/$1.log" ||
+    die "no certificate for $1: $(<"$work/pki/$1.log")"
+}
+
+# client NAME SUBJECT [EXTENSION]: a certificate and the kubeconfig that uses it.
 client() {
-  certificate "$@"
+  certificate ca "$@"
   cat >"$work/pki/$1.kubeconfig" <<YAML
 apiVersion: v1
 kind: Config
@@ -63,7 +71,11 @@ start_control_plane() {
     --service-cluster-ip-range="$(address 1 0)/24" --service-account-issuer=https://kubernetes.default.svc \
     --service-account-key-file=$here/tokens.crt --service-account-signing-key-file=$here/tokens.key \
     --kubelet-preferred-address-types=InternalIP --kubelet-certificate-authority=$here/ca.crt \
-    --kubelet-client-certificate=$here/admin.crt --kubelet-client-key=$here/admin.key
+    --kubelet-client-certificate=$here/admin.crt --kubelet-client-key=$here/admin.key \
+    --requestheader-client-ca-file=$here/front-ca.crt --requestheader-allowed-names=front-proxy \
+    --requestheader-username-headers=X-Remote-User --requestheader-group-headers=X-Remote-Group \
+    --requestheader-extra-headers-prefix=X-Remote-Extra- --proxy-client-cert-file=$here/front-proxy.crt \
+    --proxy-client-key-file=$here/front-proxy.key
   wait_for 120 control/kube-apiserver kubectl get --raw /readyz
   start_client kube-controller-manager --use-service-account-credentials \
     --service-account-private-key-file=$here/tokens.key --root-ca-file=$here/ca.crt \
