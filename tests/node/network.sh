@@ -14,12 +14,13 @@ pods_of() { printf '%s/24' "$(address $((2 + ${1#node-})) 0)"; } # NODE
 
 # Sets block: the first that nothing on this host uses, from one that the work folder's name chooses.
 choose_block() {
-  local try start
+  local start try network
   start=$(($(printf '%s' "$work" | cksum | cut -d' ' -f1) % 128))
   for ((try = start; try < start + 128; ++try)); do
     block=$((try % 128))
-    [[ -n $(ip route show root "$(address 0 0)/22" table all) ||
-      -n $(ip route show match "$(address 0 0)/22" table all | grep -v '^default') ]] || return 0
+    network=$(address 0 0)/22
+    [[ -n $(ip route show root "$network" table all; ip route show root 198.18.0.0/15 match "$network" table all) ]] ||
+      return 0
   done
   die "this host has routes to all of 198.18.0.0/15"
 }
