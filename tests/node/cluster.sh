@@ -36,6 +36,7 @@ create() {
   trap 'say "the cluster is not up; the logs are in $work/*/log; down removes all"' EXIT
   mkdir -p "$work"
   touch "$work/resolv.conf" # names are resolved in the cluster alone
+  mkdir -m 1777 "$work/volumes" # for hostPath volumes: /run/cluster/volumes on both nodes
   gcc -Os -static -o "$work/pause" "$source_folder/pause.c"
   pack_image pause "$work/pause" >"$work/pause.tar"
   start_machine control
@@ -149,13 +150,14 @@ lock() {
 }
 
 status() {
-  local record program state
+  local record program state all=0
   [[ -e $work ]] || die "there is no cluster in $work"
   for record in "$work"/*/*.process; do
-    program=${record#"$work/"} state=ended
-    ! runs "$record" >/dev/null || state=runs
+    program=${record#"$work/"} state=runs
+    runs "$record" >/dev/null || state=ended all=1
     printf '%-32s %s\n' "${program%.process}" "$state"
   done
+  return $all
 }
 
 # wait_for SECONDS WHAT COMMAND...: until the command succeeds. WHAT may be MACHINE/PROGRAM.

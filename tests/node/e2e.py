@@ -139,6 +139,24 @@ class ClusterTest(unittest.TestCase):
         with self.assertRaises(AssertionError):
             kubectl("-n", self.namespace, "exec", "client-node-0", "--", "/busybox", "touch", "/here")
 
+    def test_a_volume_is_the_same_on_both_nodes(self):
+        volume = {"accessModes": ["ReadWriteMany"], "storageClassName": ""}
+        apply({"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": self.namespace},
+               "spec": {**volume, "capacity": {"storage": "1Gi"}, "persistentVolumeReclaimPolicy": "Retain",
+                        "hostPath": {"path": "/run/cluster/volumes", "type": "Directory"}}})
+        self.addCleanup(kubectl, "delete", "persistentvolume", self.namespace)
+        self.create({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "shared"},
+                     "spec": {**volume, "volumeName": self.namespace, "resources": {"requests": {"storage": "1Gi"}}}})
+        mounted = {"volumes": [{"name": "shared", "persistentVolumeClaim": {"claimName": "shared"}}],
+                   "container": {"volumeMounts": [{"name": "shared", "mountPath": "/shared"}]}}
+        self.create(pod("writer", "node-0", "sh", "-c", "echo seen >/shared/file", restartPolicy="Never", **mounted),
+                    pod("reader", "node-1", "sh", "-c", "until /busybox cat /shared/file; do /busybox sleep 0.2; done",
+                        restartPolicy="Never", **mounted))
+        kubectl("-n", self.namespace, "wait", "--for=jsonpath={.status.phase}=Succeeded", "pod/reader",
+                "--timeout=30s")
+        self.assertIn("seen", kubectl("-n", self.namespace, "logs", "reader"))
+        kubectl("-n", self.namespace, "delete", "pod/writer", "pod/reader", "pvc/shared")
+
     def test_an_old_pod_makes_room(self):
         kubectl("-n", self.namespace, "run", "short", "--image=localhost/busybox:1", "--overrides=" + json.dumps(
             pod("short-lived", "node-1", "sleep", "infinity")), "--restart=Never")

@@ -114,11 +114,7 @@ make_control_group() {
   while read -r tree; do
     group=$tree
     for part in ${1//\// }; do
-      if [[ -e $group/cgroup.subtree_control ]]; then
-        for file in $(<"$group/cgroup.controllers"); do
-          printf '+%s' "$file" >"$group/cgroup.subtree_control" || die "cannot hand on controllers of $group"
-        done
-      fi
+      [[ ! -e $group/cgroup.subtree_control ]] || hand_on_controllers "$group"
       [[ -d $group/$part ]] || mkdir "$group/$part"
       for file in cpuset.cpus cpuset.mems; do # empty in a new group of version 1
         [[ ! -e $group/cgroup.clone_children || ! -e $group/$file ]] || cat "$group/$file" >"$group/$part/$file"
@@ -126,6 +122,15 @@ make_control_group() {
       group=$group/$part
     done
   done < <(control_group_trees)
+}
+
+# In version 2 a group has the controllers that the group above hands on; these are what a kubelet wants.
+hand_on_controllers() {
+  local controller
+  for controller in cpu cpuset memory hugetlb pids io; do
+    [[ " $(<"$1/cgroup.controllers") " != *" $controller "* ]] ||
+      printf '+%s' "$controller" >"$1/cgroup.subtree_control" || die "the controller $controller of $1 is not handed on"
+  done
 }
 
 remove_control_groups() {
