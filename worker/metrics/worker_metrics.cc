@@ -28,9 +28,7 @@ MetricFamily Family(const char* name, const char* help, MetricType type) {
 
 MetricFamily Gauge(const char* name, const char* help, double value) {
   MetricFamily family = Family(name, help, MetricType::Gauge);
-  family.metric.emplace_back();
-  // Not a number stands for "none yet", which a dashboard cannot draw.
-  family.metric.back().gauge.value = std::isnan(value) ? 0 : value;
+  family.metric.emplace_back().gauge.value = value;
   return family;
 }
 
@@ -100,15 +98,22 @@ double EstimatedSum(const api::ExchangeBuckets& buckets) {
 std::vector<MetricFamily> Describe(const WorkerCounts& counts) {
   const auto& [trainer, gossip, traffic, evaluation] = counts;
   const auto number = [](auto value) { return static_cast<double>(value); };
+  const auto known = [](bool is_known, double value) {
+    return is_known ? value : std::numeric_limits<double>::quiet_NaN();
+  };
   return {
       Counter("steps_total", "Gradients applied.", number(trainer.steps)),
+      Counter("skipped_steps_total", "Gradients not applied: they or their loss were not finite.",
+              number(trainer.skipped_steps)),
       Counter("samples_total", "Samples trained on, leased or not.", number(trainer.samples)),
       Seconds("step_seconds", "Duration of a step.", trainer.step_seconds, trainer.trainer_seconds),
       Gauge("loss", "Mean loss of the last steps.", trainer.loss),
-      Gauge("learning_rate", "Learning rate of the last step.", trainer.learning_rate),
+      Gauge("learning_rate", "Learning rate of the last step.",
+            known(trainer.steps > 0, trainer.learning_rate)),
       Gauge("test_accuracy", "Fraction of the test set classified rightly at the last evaluation.",
-            evaluation.accuracy),
-      Gauge("test_loss", "Mean loss over the test set at the last evaluation.", evaluation.loss),
+            known(evaluation.samples > 0, evaluation.accuracy)),
+      Gauge("test_loss", "Mean loss over the test set at the last evaluation.",
+            known(evaluation.samples > 0, evaluation.loss)),
       Counter("exchanges_total", "Exchanges begun by this worker, by how they ended.", "result",
               {{"completed", number(gossip.begun.completed)},
                {"busy", number(gossip.begun.busy)},
@@ -124,7 +129,7 @@ std::vector<MetricFamily> Describe(const WorkerCounts& counts) {
       Gauge("neighbours", "Neighbours in the view in force.", number(gossip.neighbours)),
       Gauge("epoch", "Epoch of the view in force.", number(gossip.view_epoch)),
       Gauge("peer_distance", "Distance of the two models in the last completed exchange.",
-            gossip.peer_distance),
+            known(gossip.completed > 0, gossip.peer_distance)),
   };
 }
 

@@ -17,12 +17,12 @@ struct WorkerCounts {
   train::TrainerCounts trainer;
   gossip::GossipCounts gossip;
   transport::Traffic traffic;
-  train::Evaluation evaluation;  // of this worker's last one; all zero before
+  train::Evaluation evaluation;  // of this worker's last one; of no samples before
 };
 
 // Serves the metrics at http://<address>/metrics. Nothing is recorded here: a scrape reads the
 // counts that the parts keep anyway, so every series is there from the start and a step pays
-// nothing for them.
+// nothing for them. A gauge whose value is not known yet is not a number.
 //
 // Thread-safe.
 class WorkerMetrics {
