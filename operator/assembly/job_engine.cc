@@ -8,6 +8,7 @@
 #include "operator/api/labels.h"
 #include "operator/api/validation.h"
 #include "operator/training_job/apply.h"
+#include "operator/training_job/learning.h"
 #include "operator/training_job/lost_nodes.h"
 
 namespace grapevine::assembly {
@@ -90,14 +91,15 @@ std::vector<metrics::JobSample> JobEngine::Sample() const {
   std::vector<metrics::JobSample> samples;
   for (const controller::Object& object : jobs_.store().List()) {
     const Request key = controller::KeyOf(*object);
-    const api::ParsedTrainingJob parsed = api::ParseTrainingJob(*object);
+    const api::TrainingJobSpec spec = api::ParseTrainingJob(*object).job.spec;
     const auto status = object->find("status");
     samples.push_back({.name_space = key.name_space,
                        .name = key.name,
-                       .desired_workers = parsed.job.spec.workers.replicas,
-                       .spectral_gap = status == object->end()
-                                           ? 0
-                                           : api::StatusFromJson(*status).graph.spectral_gap,
+                       .desired_workers = spec.suspend ? 0 : spec.workers.replicas,
+                       .min_workers = spec.workers.min_replicas,
+                       .guessing_loss = training_job::GuessingLoss(spec.training),
+                       .status = status == object->end() ? api::TrainingJobStatus()
+                                                         : api::StatusFromJson(*status),
                        .stats = Stats(key)});
   }
   return samples;

@@ -69,6 +69,7 @@ std::vector<Part> LocalOperator::Parts() {
 }
 
 absl::Status LocalOperator::ServeMetrics() {
+  metrics_.SetLeading(true);  // there is no other
   if (metrics_.Serve(options_.metrics_address).ok()) return absl::OkStatus();
   return absl::InvalidArgumentError(
       fmt::format("--metrics {}: cannot be served; allowed is host:port, an address of this "

@@ -245,11 +245,11 @@ RunView RunSession::View(Time now) const {
   view.fraction = stats_.fraction;
   view.data_epochs = stats_.data_epochs;
   view.total_data_epochs = job_.spec.training.epochs;
-  view.samples_per_second = stats_.samples_per_second;
+  view.samples_per_second = stats_.samples_per_second.value_or(0);
   view.loss = stats_.loss;
   if (!stats_.evaluations.empty()) view.accuracy = stats_.evaluations.back().accuracy;
   if (stats_.result) view.accuracy = stats_.result->accuracy;
-  view.exchanges_per_second = stats_.exchanges_per_second;
+  view.exchanges_per_second = stats_.exchanges_per_second.value_or(0);
   view.consensus_distance = stats_.consensus_distance.value_or(std::nan(""));
   view.epoch = stats_.graph_epoch;
   view.edges = stats_.graph_edges;

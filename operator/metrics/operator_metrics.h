@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "operator/api/training_job.h"
 #include "operator/base/metrics_exposer.h"
 #include "operator/controller/probe.h"
 #include "operator/topology/job_stats.h"
@@ -17,7 +18,9 @@ struct JobSample {
   std::string name_space;
   std::string name;
   int desired_workers = 0;
-  double spectral_gap = 0;
+  int min_workers = 0;
+  double guessing_loss = 0;  // from which on its model does no better than guess
+  api::TrainingJobStatus status;
   topology::JobStats stats;
 };
 
@@ -30,7 +33,8 @@ struct OperatorMetricsOptions {
 
 // The operator's metrics: the controller's under the names that stock dashboards know, and the
 // jobs' (labels namespace and name), which are read at each scrape and so are gone with their job.
-// Thread-safe; Serve, port and StopServing belong to one thread.
+// A gauge whose value is not known yet is not a number. Thread-safe; Serve, port and StopServing
+// belong to one thread.
 class OperatorMetrics final : public controller::Probe, public controller::RequestProbe {
  public:
   explicit OperatorMetrics(const OperatorMetricsOptions& options);

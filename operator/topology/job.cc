@@ -515,7 +515,7 @@ Snapshot Job::Observe() const {
     snapshot.data_epochs = ledger.ScheduleFraction();
     snapshot.leases_out = ledger.leases_out() > 0;
   }
-  snapshot.samples_per_second = samples_rate_.PerSecond();
+  snapshot.samples_per_second = samples_rate_.PerSecond().value_or(0);
   snapshot.guessing_since = loss_watch_.guessing_since();
   return snapshot;
 }
@@ -544,7 +544,7 @@ JobStats Job::Stats() const {
   stats.samples_total = now.samples_total;
   stats.data_epochs = now.data_epochs;
   stats.fraction = now.fraction;
-  stats.samples_per_second = now.samples_per_second;
+  stats.samples_per_second = samples_rate_.PerSecond();
   if (now.samples_per_second > 0) {
     stats.remaining_seconds =
         static_cast<double>(now.samples_total - now.samples) / now.samples_per_second;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <string>
 #include <vector>
@@ -87,7 +88,7 @@ struct JobStats {
   int64_t left = 0;                  // of these, gone in order
   int64_t lost = 0;                  // of these, gone unasked
   ExchangeTotals exchanges;
-  double exchanges_per_second = 0;  // completed ones, lately
+  std::optional<double> exchanges_per_second;  // completed ones, lately; nullopt until known
 
   uint64_t graph_epoch = 0;
   int64_t graph_changes = 0;  // epochs published
@@ -101,11 +102,12 @@ struct JobStats {
   int64_t samples = 0;         // done, each counted once
   int64_t samples_before = 0;  // of these, done when the first roster began
   int64_t samples_total = 0;
-  double data_epochs = 0;  // samples over the size of the training set
-  double fraction = 0;     // of the job, 0 to 1
-  double samples_per_second = 0;
-  std::optional<double> remaining_seconds;   // nullopt while the rate is unknown
-  double loss = 0;                           // mean over the members; NaN before the first step
+  double data_epochs = 0;                    // samples over the size of the training set
+  double fraction = 0;                       // of the job, 0 to 1
+  std::optional<double> samples_per_second;  // lately; nullopt until known
+  std::optional<double> remaining_seconds;   // nullopt while the rate is unknown or 0
+  // Mean over the members; NaN before the first step.
+  double loss = std::numeric_limits<double>::quiet_NaN();
   std::optional<double> consensus_distance;  // estimate of sqrt(mean ||x_i - mean x||^2)
   std::vector<Evaluation> evaluations;       // oldest first, the last kMaxEvaluations
   std::optional<Evaluation> result;          // of Finalize

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <optional>
 #include <utility>
 
 #include "operator/base/clock.h"
@@ -20,9 +21,9 @@ class RateWindow {
   }
   void Clear() { noted_.clear(); }
 
-  // 0 until two moments are known.
-  double PerSecond() const {
-    if (noted_.empty() || noted_.back().first == noted_.front().first) return 0;
+  // nullopt until two moments are known.
+  std::optional<double> PerSecond() const {
+    if (noted_.empty() || noted_.back().first == noted_.front().first) return std::nullopt;
     return static_cast<double>(noted_.back().second - noted_.front().second) /
            ToSeconds(noted_.back().first - noted_.front().first);
   }

@@ -7,13 +7,13 @@ namespace {
 
 constexpr Time kNow{1000s};
 
-TEST(RateWindow, IsZeroUntilTwoMomentsAreKnown) {
+TEST(RateWindow, IsUnknownUntilTwoMomentsAreKnown) {
   RateWindow rate;
-  EXPECT_EQ(rate.PerSecond(), 0);
+  EXPECT_EQ(rate.PerSecond(), std::nullopt);
   rate.Note(kNow, 5);
-  EXPECT_EQ(rate.PerSecond(), 0);
+  EXPECT_EQ(rate.PerSecond(), std::nullopt);
   rate.Note(kNow, 9);
-  EXPECT_EQ(rate.PerSecond(), 0);
+  EXPECT_EQ(rate.PerSecond(), std::nullopt);
   rate.Note(kNow + 2s, 15);
   EXPECT_EQ(rate.PerSecond(), 5);
 }
