@@ -106,13 +106,13 @@ class OwnRun(Job):
 
 
 class ForeignJob(Job):
-    """Somebody else's; it is looked at until it is done."""
+    """Somebody else's."""
 
     def __init__(self, options):
         super().__init__(options.operator, lambda: options.logs, options.namespace, options.job)
 
-    def going_on(self, done, _):
-        return done < 1
+    def going_on(self, done, seconds):
+        return done < 1 and seconds < ENOUGH
 
     def end(self):
         pass
@@ -127,7 +127,7 @@ def job_of(options, folder):
 
 
 def watch(job, prometheus):
-    """Scrapes until the job is over. The begin and the end of the time in which it trained."""
+    """Scrapes while the job goes on. The begin and the end of the time in which it trained."""
     deadline = time.monotonic() + LONGEST
     begin = end = None
     done = 0.0
