@@ -59,7 +59,7 @@ class Job:
                 "pod_container_port_name": "metrics",
             }
             pods.append((f"127.0.0.1:{port[1]}", labels))
-        pods.append(("127.0.0.1:1", {**OPERATOR, "pod_container_port_name": "topology"}))
+        pods.append(("127.0.0.1:1", {**OPERATOR, "pod_name": "other", "pod_container_port_name": "topology"}))
         pods.append(("127.0.0.1:1", {"namespace": "other", "pod_name": "other", "pod_container_port_name": "metrics"}))
         return pods
 
@@ -152,7 +152,7 @@ def check_targets(job, prometheus, begin, end):
     """Whom it scraped, by which labels."""
     found = {
         (labels["job"], labels["namespace"], labels["pod"], labels.get("name"))
-        for labels, _ in prometheus.over("up == 1", begin, end)
+        for labels, _ in prometheus.over("up", begin, end)
     }
     of_operator = ("grapevine-operator", OPERATOR["namespace"], OPERATOR["pod_name"], None)
     allowed = {of_operator} | {("grapevine-worker", job.name_space, pod, job.name) for pod in job.pods}

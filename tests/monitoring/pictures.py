@@ -80,7 +80,7 @@ def draw_value(page, panel, box, series):
     labels, points = series[-1][1], series[-1][2]
     value = legend(panel.queries[0][1], labels) if panel.unit == "none" and panel.queries[0][1] else None
     text = value or shown(points[-1][1], panel.unit)
-    page.write(x + w / 2, y + h * 0.72, text, 15, COLORS[0], ha="center", weight="bold")
+    page.write(x + w / 2, y + h * 0.72, text, 15 if len(text) < 12 else 12, COLORS[0], ha="center", weight="bold")
 
 
 def draw_table(page, panel, box, prometheus, end):
