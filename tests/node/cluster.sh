@@ -60,6 +60,7 @@ create() {
   done
   for node in "${nodes[@]}"; do
     wait_for 60 "$node/kubelet" is_ready "$node"
+    start_policies "$node"
   done
   load_tool busybox # a shell for a pod that has none: kubectl debug --image localhost/busybox:1
   load_tool coredns

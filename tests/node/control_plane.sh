@@ -14,6 +14,7 @@ IP:$(machine_address control),IP:$(address 1 1)"
   client kube-controller-manager /CN=system:kube-controller-manager
   client kube-scheduler /CN=system:kube-scheduler
   client kube-proxy /CN=system:kube-proxy
+  client kube-router /O=system:masters/CN=kube-router
   for node in "${nodes[@]}"; do
     client "$node" "/O=system:nodes/CN=system:node:$node" "subjectAltName=DNS:$node,IP:$(machine_address "$node")"
   done

@@ -2,8 +2,10 @@
 """Tests on the cluster that $KUBECONFIG names: the cluster itself first, then Grapevine as a user installs it."""
 
 import json
+import os
 import pathlib
 import subprocess
+import sys
 import time
 import unittest
 
@@ -49,7 +51,7 @@ def pod(name, node, *command, **spec):
     """A pod of busybox, as Pod Security wants it where it is strictest."""
     return {
         "apiVersion": "v1", "kind": "Pod",
-        "metadata": {"name": name, "labels": {"app": name.rsplit("-", 1)[0]}},
+        "metadata": {"name": name, "labels": {"app": name.rsplit("-", 1)[0], "pod": name}},
         "spec": {
             "nodeName": node, "terminationGracePeriodSeconds": 0,
             "securityContext": {"runAsNonRoot": True, "runAsUser": 65532, "fsGroup": 65532,
@@ -157,6 +159,27 @@ class ClusterTest(unittest.TestCase):
         self.assertIn("seen", kubectl("-n", self.namespace, "logs", "reader"))
         kubectl("-n", self.namespace, "delete", "pod/writer", "pod/reader", "pvc/shared")
 
+    def test_a_network_policy_lets_in_whom_it_names_alone(self):
+        webs = [get("-n", self.namespace, "pod", f"web-{node}")["status"]["podIP"] + ":8080" for node in self.nodes]
+        self.create({
+            "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": "one-client"},
+            "spec": {"podSelector": {"matchLabels": {"app": "web-node"}}, "policyTypes": ["Ingress"],
+                     "ingress": [{"from": [{"podSelector": {"matchLabels": {"pod": "client-node-0"}}}],
+                                  "ports": [{"port": 8080}]}]},
+        })
+
+        def kept_out():
+            for web in webs:
+                with self.assertRaises(AssertionError):
+                    self.fetch("node-1", web)
+
+        eventually(20, kept_out)
+        for web in webs:
+            self.fetch("node-0", web)
+        kubectl("-n", self.namespace, "delete", "networkpolicy", "one-client")
+        for web in webs:
+            eventually(20, lambda: self.fetch("node-1", web))
+
     def test_an_old_pod_makes_room(self):
         kubectl("-n", self.namespace, "run", "short", "--image=localhost/busybox:1", "--overrides=" + json.dumps(
             pod("short-lived", "node-1", "sleep", "infinity")), "--restart=Never")
@@ -188,18 +211,23 @@ class GrapevineTest(unittest.TestCase):
         run("helm", "test", "grapevine", "--namespace", NAMESPACE, "--logs", timeout=400)
 
 
+def show(*command):
+    """As a person would have asked; whether it can be answered or not."""
+    print("\n==", *command)
+    print(subprocess.run(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT).stdout, flush=True)
+
+
 def show_what_happened():
     """What one wants to see of a cluster that is gone soon."""
-    for command in ("get nodes,pods -A -o wide", "get trainingjobs -A -o yaml",
-                    "get events -A --sort-by=.lastTimestamp"):
-        print(f"\n== kubectl {command}")
-        print(subprocess.run(["kubectl", *command.split()], text=True, capture_output=True).stdout, flush=True)
+    show("kubectl", "get", "nodes,pods", "-A", "-o", "wide")
+    show("kubectl", "get", "trainingjobs", "-A", "-o", "yaml")
+    show("kubectl", "get", "events", "-A", "--sort-by=.lastTimestamp")
     for each in get("pods", "-A")["items"]:
-        of = ["-n", each["metadata"]["namespace"], each["metadata"]["name"]]
-        print(f"\n== kubectl logs {' '.join(of)}")
-        for earlier in ([], ["--previous"]):
-            print(subprocess.run(["kubectl", "logs", *of, "--all-containers", "--tail=100", *earlier], text=True,
-                                 capture_output=True).stdout, flush=True)
+        logs = ["kubectl", "logs", "--all-containers", "--prefix", "--tail=100",
+                "-n", each["metadata"]["namespace"], each["metadata"]["name"]]
+        show(*logs)
+        if any(status["restartCount"] for status in each["status"].get("containerStatuses", [])):
+            show(*logs, "--previous")
 
 
 class Result(unittest.TextTestResult):
@@ -222,4 +250,6 @@ class Result(unittest.TextTestResult):
 
 
 if __name__ == "__main__":
+    if "KUBECONFIG" not in os.environ:
+        sys.exit("KUBECONFIG names no cluster to try this on")
     unittest.main(testRunner=unittest.TextTestRunner(verbosity=2, resultclass=Result))

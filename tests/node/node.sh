@@ -1,4 +1,4 @@
-# The machines node-0 and node-1: containerd, kubelet, kube-proxy.
+# The machines node-0 and node-1: containerd, kubelet, kube-proxy, and kube-router for network policies alone.
 
 start_node() {
   local node=$1
@@ -15,6 +15,13 @@ start_node() {
   # Namespaces may not set the host's limits on connections.
   start "$node" kube-proxy --kubeconfig=/run/cluster/pki/kube-proxy.kubeconfig --cluster-cidr="$(address 2 0)/23" \
     --conntrack-max-per-core=0 --conntrack-tcp-timeout-established=0 --conntrack-tcp-timeout-close-wait=0
+}
+
+# Needs to find its node at the API server.
+start_policies() {
+  start "$1" kube-router --kubeconfig=/run/cluster/pki/kube-router.kubeconfig --hostname-override="$1" \
+    --run-router=false --run-service-proxy=false --service-cluster-ip-range="$(address 1 0)/24"
+  wait_for 30 "$1/kube-router" inside "$1" busybox wget -q -O /dev/null http://127.0.0.1:20244/healthz
 }
 
 in_containerd() { inside "$1" ctr --namespace k8s.io "${@:2}"; }
