@@ -121,6 +121,10 @@ class ClusterTest(unittest.TestCase):
             seen = self.fetch(client, f"web.{self.namespace}.svc.cluster.local", times=50)
             self.assertEqual(set(seen), {f"web-{node}" for node in self.nodes})
 
+    def test_a_name_outside_of_the_cluster_is_unknown(self):
+        with self.assertRaisesRegex(AssertionError, "NXDOMAIN"):
+            kubectl("-n", self.namespace, "exec", "client-node-0", "--", "/busybox", "nslookup", "example.org.")
+
     def test_a_pod_asks_the_api_server(self):
         for node in self.nodes:
             kubectl("-n", self.namespace, "exec", f"client-{node}", "--",
