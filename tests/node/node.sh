@@ -49,6 +49,7 @@ version = 2
 [plugins."io.containerd.grpc.v1.cri"]
 sandbox_image = "localhost/pause:1"
 restrict_oom_score_adj = true # containers may have no right to lower it
+disable_apparmor = true # its profiles are the host's
 
 [plugins."io.containerd.grpc.v1.cri".cni]
 bin_dir = "/run/tools"
