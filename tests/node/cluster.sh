@@ -40,8 +40,11 @@ create() {
   gcc -Os -static -o "$work/pause" "$source_folder/pause.c"
   pack_image pause "$work/pause" >"$work/pause.tar"
   start_machine control
-  { flock 8 && choose_block && connect_host; } 8</run # no other takes the block in between
-  printf '%s\n' "$block" >"$work/block"
+  {
+    flock 8 # nobody else takes the block in between
+    choose_block
+    connect_host
+  } 8</run
   choose_snapshotter
   printf '%s\n' "$snapshotter" >"$work/snapshotter"
   make_certificates
@@ -154,6 +157,7 @@ status() {
   local record program state all=0
   [[ -e $work ]] || die "there is no cluster in $work"
   for record in "$work"/*/*.process; do
+    [[ -e $record ]] || die "nothing was started in $work"
     program=${record#"$work/"} state=runs
     runs "$record" >/dev/null || state=ended all=1
     printf '%-32s %s\n' "${program%.process}" "$state"
