@@ -5,6 +5,7 @@
 #   TOOLS  the folder of the programs
 #   IMAGE  archives of images to load into both nodes
 set -euo pipefail
+umask 022
 source_folder=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 nodes=(node-0 node-1)
 . "$source_folder/machine.sh"
