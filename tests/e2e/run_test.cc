@@ -1,21 +1,18 @@
 #include <signal.h>
 
 #include <chrono>
-#include <cstdlib>
 #include <fstream>
 #include <thread>
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/e2e/run_process.h"
+#include "tests/short_tests.h"
 
 namespace grapevine::e2e {
 namespace {
 
 using ::testing::HasSubstr;
-
-// Sanitizers make every step several times dearer: the same story with fewer data epochs.
-bool Short() { return std::getenv("GRAPEVINE_TEST_SHORT") != nullptr; }
 
 std::vector<std::string> Digits(int workers, int epochs) {
   return {GRAPEVINE_SOURCE_DIR "/examples/digits.yaml", "--workers", std::to_string(workers),
@@ -28,13 +25,13 @@ std::vector<std::string> operator+(std::vector<std::string> all, std::vector<std
 }
 
 TEST(Run, TrainsToSuccessAndReportsIt) {
-  const int epochs = Short() ? 4 : 20;
+  const int epochs = ShortTests() ? 4 : 20;
   RunProcess run(Digits(2, epochs));
   ASSERT_EQ(run.Wait(), 0) << run.Output();
   EXPECT_THAT(run.Output(), HasSubstr("metrics at http://127.0.0.1:"));
   const auto report = run.Report();
   EXPECT_EQ(report["state"], "Succeeded");
-  EXPECT_GT(report["accuracy"], Short() ? 0.5 : 0.9);
+  EXPECT_GT(report["accuracy"], ShortTests() ? 0.5 : 0.9);
   EXPECT_EQ(report["samples"], 1437 * epochs - epochs * (1437 % 16 == 1 ? 1 : 0));
   EXPECT_EQ(report["members"]["joined"], 2);
   EXPECT_EQ(report["members"]["lost"], 0);
@@ -58,7 +55,7 @@ TEST(Run, EndsThoughItsJobAsksToBeClearedAway) {
 }
 
 TEST(Run, GoesOnWhileWorkersJoinDieAndStandStill) {
-  RunProcess run(Digits(3, Short() ? 150 : 800) +
+  RunProcess run(Digits(3, ShortTests() ? 150 : 800) +
                  std::vector<std::string>{
                      "--events", "10%:scale=4,30%:kill=1,40%:slow=1x5,50%:pause=1x1,70%:scale=3"});
   ASSERT_EQ(run.Wait(), 0) << run.Output();
@@ -80,7 +77,7 @@ TEST(Run, AnEventThatNeverCameDueIsListedAndMakesExitOne) {
 }
 
 TEST(Run, InterruptOnceStopsInOrderAndResumeGoesOn) {
-  const int epochs = Short() ? 200 : 400;
+  const int epochs = ShortTests() ? 200 : 400;
   RunProcess run(Digits(2, epochs));
   ASSERT_TRUE(run.WaitForOutput("at data epoch")) << run.Output();
   run.Signal(SIGINT);

@@ -1,11 +1,11 @@
 #include <cstdio>
-#include <cstdlib>
 #include <fstream>
 
 #include "absl/strings/escaping.h"
 #include "gtest/gtest.h"
 #include "operator/base/log.h"
 #include "tests/fuzz/targets.h"
+#include "tests/short_tests.h"
 
 namespace grapevine::fuzz {
 namespace {
@@ -16,7 +16,7 @@ void RunInputs(const std::string& name, void (*target)(std::string_view),
                std::string (*make)(uint64_t), uint64_t count) {
   // The log would be longer than all that it is about.
   ASSERT_TRUE(StartLog({.level = "off"}).ok());
-  if (std::getenv("GRAPEVINE_TEST_SHORT") != nullptr) count /= 5;
+  if (ShortTests()) count /= 5;
   const std::string path = name + ".input";
   for (uint64_t number = 0; number < count; ++number) {
     const std::string input = make(number);

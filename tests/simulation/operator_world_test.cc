@@ -3,6 +3,7 @@
 #include "gtest/gtest.h"
 #include "operator/api/training_job.h"
 #include "operator/base/log.h"
+#include "tests/short_tests.h"
 
 namespace grapevine::simulation {
 namespace {
@@ -61,12 +62,13 @@ class OperatorWorldTest : public ::testing::TestWithParam<uint64_t> {
 
 TEST_P(OperatorWorldTest, LosesNothingAndDoesNothingTwiceWhateverHappens) {
   OperatorWorld world({.seed = GetParam()});
-  Live(world, 1000);
+  const int steps = ShortTests() ? 300 : 1000;
+  Live(world, steps);
   ASSERT_EQ(world.violation(), "");
   ExpectThatItSettles(world, 5);
   ASSERT_EQ(world.violation(), "");
-  EXPECT_GT(world.operators(), 30);
-  EXPECT_GT(world.registered(), 150u);
+  EXPECT_GT(world.operators(), steps * 3 / 100);
+  EXPECT_GT(world.registered(), static_cast<uint64_t>(steps) * 15 / 100);
 
   world.RequestStop();
   EXPECT_TRUE(world.RunUntil(60s, [&] { return world.IsTrue(api::kFailed); })) << world.Describe();
@@ -81,7 +83,7 @@ TEST_F(OperatorWorldTest, TheSameSeedGivesTheSameRun) {
   const auto run = [](uint64_t seed) {
     OperatorWorld world({.seed = seed});
     std::string text;
-    for (int i = 0; i < 20; ++i) {
+    for (int i = 0; i < (ShortTests() ? 7 : 20); ++i) {
       Live(world, 10);
       text += world.Describe() + "\n";
     }

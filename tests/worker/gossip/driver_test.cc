@@ -9,6 +9,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "operator/base/log.h"
+#include "tests/short_tests.h"
 #include "tests/worker/gossip/member_threads.h"
 
 namespace grapevine::gossip {

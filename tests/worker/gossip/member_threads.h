@@ -1,7 +1,6 @@
 #pragma once
 
 #include <chrono>
-#include <cstdlib>
 #include <functional>
 #include <memory>
 #include <string>
@@ -15,9 +14,6 @@
 #include "worker/transport/in_process.h"
 
 namespace grapevine::gossip {
-
-// Sanitizers slow everything down ten times; what only repeats is repeated less there.
-inline bool ShortTests() { return std::getenv("GRAPEVINE_TEST_SHORT") != nullptr; }
 
 inline Time RealNow() { return std::chrono::steady_clock::now(); }
 
