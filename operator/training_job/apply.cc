@@ -17,33 +17,36 @@ namespace {
 
 using nlohmann::json;
 
-absl::Status CreatePod(controller::ApiClient& client, const api::TrainingJob& job,
-                       const PodToCreate& pod, const WorkerLaunch& launch) {
+struct Outcome {
+  absl::Status status;
+  // FailedPrecondition then says by a stranger's pod, Aborted by one that is being deleted; of
+  // other outcomes the same codes say other things, as that a server's certificate is not trusted.
+  bool name_taken = false;
+};
+
+Outcome CreatePod(controller::ApiClient& client, const api::TrainingJob& job,
+                  const PodToCreate& pod, const WorkerLaunch& launch) {
   const absl::Status status = client.Create(kPods, MakeWorkerPod(job, pod, launch)).status();
   // A conflict of the server's own, as two pods have over one quota: the name is free.
-  if (absl::IsAborted(status)) return absl::UnavailableError(status.message());
-  if (!absl::IsAlreadyExists(status)) return status;
+  if (absl::IsAborted(status)) return {absl::UnavailableError(status.message())};
+  if (!absl::IsAlreadyExists(status)) return {status};
   // Ours, made before a restart or seen by nobody yet; or a stranger's.
   const std::string name = PodName(job.metadata.name, pod);
   auto found = client.Get(kPods, job.metadata.name_space, name);
-  if (!found.ok()) return absl::IsNotFound(found.status()) ? status : found.status();
-  if (controller::ControllerUidOf(*found) == job.metadata.uid) return absl::OkStatus();
+  if (!found.ok()) return {absl::IsNotFound(found.status()) ? status : found.status()};
+  if (controller::ControllerUidOf(*found) == job.metadata.uid) return {};
   if (!api::MetadataOf(*found).deletion_timestamp.empty()) {
     // An earlier job's of this name, as a rule.
-    return absl::AbortedError(fmt::format("another pod {} is still being deleted", name));
+    return {absl::AbortedError(fmt::format("another pod {} is still being deleted", name)), true};
   }
-  return absl::FailedPreconditionError(fmt::format("pod {} is not this job's", name));
-}
-
-bool IsNameTaken(const absl::Status& created) {
-  return absl::IsFailedPrecondition(created) || absl::IsAborted(created);
+  return {absl::FailedPreconditionError(fmt::format("pod {} is not this job's", name)), true};
 }
 
 // The pods of one CreatePods, taken by its threads: first in batches of 1, 2, 4 ... of which each
 // is tried whole once the one before has been served, then as a window that slides.
 class Creation {
  public:
-  explicit Creation(size_t count) : results_(count) {}
+  explicit Creation(size_t count) : outcomes_(count) {}
 
   // The next pod to make; nullopt when there is none left or one has failed.
   std::optional<size_t> Take() {
@@ -54,21 +57,20 @@ class Creation {
     return next_++;
   }
 
-  void Note(size_t pod, const absl::Status& result) {
+  void Note(size_t pod, const Outcome& outcome) {
     {
       MutexLock lock(mutex_);
-      const bool served = result.ok() || IsNameTaken(result);
-      results_[pod] = result;
-      failed_ |= !served;
+      outcomes_[pod] = outcome;
+      failed_ |= !outcome.status.ok() && !outcome.name_taken;
       --under_way_;
     }
     changed_.NotifyAll();
   }
 
   // Of those that were tried, once nobody takes any more.
-  std::span<const absl::Status> results() {
+  std::span<const Outcome> outcomes() {
     MutexLock lock(mutex_);
-    return std::span(results_).first(next_);
+    return std::span(outcomes_).first(next_);
   }
 
  private:
@@ -76,7 +78,7 @@ class Creation {
 
   bool MayTake() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     const bool within_batch = next_ < kInBatches && !BeginsBatch();
-    return next_ < results_.size() && (!failed_ || within_batch);
+    return next_ < outcomes_.size() && (!failed_ || within_batch);
   }
   bool BeginsBatch() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     return next_ <= kInBatches && std::has_single_bit(next_ + 1);
@@ -84,7 +86,7 @@ class Creation {
 
   Mutex mutex_;
   CondVar changed_;
-  std::vector<absl::Status> results_ ABSL_GUARDED_BY(mutex_);
+  std::vector<Outcome> outcomes_ ABSL_GUARDED_BY(mutex_);
   size_t next_ ABSL_GUARDED_BY(mutex_) = 0;
   size_t under_way_ ABSL_GUARDED_BY(mutex_) = 0;
   bool failed_ ABSL_GUARDED_BY(mutex_) = false;
@@ -112,14 +114,15 @@ CreatedPods CreatePods(controller::ApiClient& client, const api::TrainingJob& jo
   threads.clear();
   CreatedPods created;
   absl::Status waits;
-  const std::span<const absl::Status> results = creation.results();
-  for (size_t i = 0; i < results.size(); ++i) {
-    if (results[i].ok()) {
+  const std::span<const Outcome> outcomes = creation.outcomes();
+  for (size_t i = 0; i < outcomes.size(); ++i) {
+    const auto& [status, name_taken] = outcomes[i];
+    if (status.ok()) {
       created.made.push_back(pods[i]);
-    } else if (absl::IsFailedPrecondition(results[i])) {
+    } else if (name_taken && absl::IsFailedPrecondition(status)) {
       created.strangers.push_back(pods[i]);
     } else {
-      (absl::IsAborted(results[i]) ? waits : created.status).Update(results[i]);
+      (name_taken ? waits : created.status).Update(status);
     }
   }
   created.status.Update(waits);

@@ -111,6 +111,14 @@ TEST_F(CreatePodsTest, AStrangersPodStopsNoOther) {
   EXPECT_THAT(strangers_, ElementsAre(1));
 }
 
+TEST_F(CreatePodsTest, AServerThatIsNotTrustedMakesNoStrangers) {
+  client_.quota = 0;
+  client_.refusal = absl::FailedPreconditionError("the server's certificate is not trusted");
+  EXPECT_TRUE(absl::IsFailedPrecondition(Create(100)));
+  EXPECT_EQ(client_.tries, 1);
+  EXPECT_THAT(strangers_, SizeIs(0));
+}
+
 TEST_F(CreatePodsTest, APodThatIsThereAlreadyCountsAsMade) {
   EXPECT_TRUE(Create(3).ok());
   created_.clear();
