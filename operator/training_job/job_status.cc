@@ -39,12 +39,15 @@ class Conditions {
   Decision& decision_;
 };
 
-// Not suspended any more, and it has not run since.
+constexpr char kSuspendedReason[] = "Suspended";
+constexpr char kResumingReason[] = "Resuming";
+
+// By its status before: it was suspended, and it has not run since. The times of transitions do not
+// tell, since they are whole seconds.
 bool IsResuming(const std::vector<api::Condition>& conditions) {
-  const api::Condition* suspended = api::FindCondition(conditions, api::kSuspended);
   const api::Condition* running = api::FindCondition(conditions, api::kRunning);
-  return suspended != nullptr && running != nullptr && running->status != "True" &&
-         suspended->last_transition_time > running->last_transition_time;
+  return running != nullptr && running->status != "True" &&
+         (running->reason == kSuspendedReason || running->reason == kResumingReason);
 }
 
 void FillConditions(const Observed& observed, const Standing& standing, Decision& decision) {
@@ -68,11 +71,11 @@ void FillConditions(const Observed& observed, const Standing& standing, Decision
   Conditions conditions(observed, decision);
   conditions.Set(api::kFailed, over && !succeeded, reason, succeeded ? "" : message);
   conditions.Set(api::kSucceeded, succeeded, reason, succeeded ? message : "");
-  conditions.Set(api::kSuspended, standing.suspended, standing.suspended ? "Suspended" : "Wanted",
-                 "");
+  conditions.Set(api::kSuspended, standing.suspended,
+                 standing.suspended ? kSuspendedReason : "Wanted", "");
   // A job that has never had its members is not degraded but starting, as one is that was resumed.
-  const bool started =
-      observed.hub.training_since.has_value() && !IsResuming(decision.status.conditions);
+  const bool resuming = IsResuming(observed.job.status.conditions);
+  const bool started = observed.hub.training_since.has_value() && !resuming;
   const bool degraded =
       !over && !standing.suspended && started && !enough && !observed.hub.finish_since;
   conditions.Set(api::kDegraded, degraded, degraded ? "TooFewMembers" : "EnoughMembers",
@@ -83,7 +86,8 @@ void FillConditions(const Observed& observed, const Standing& standing, Decision
                  running && doubt     ? api::kNotLearning
                  : running            ? "Training"
                  : over               ? "Ended"
-                 : standing.suspended ? "Suspended"
+                 : standing.suspended ? kSuspendedReason
+                 : resuming           ? kResumingReason
                                       : "TooFewMembers",
                  over      ? ""
                  : running ? count + doubtful

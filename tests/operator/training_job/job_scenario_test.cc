@@ -579,6 +579,29 @@ TEST(Scenario, SuspendKeepsACheckpointAndResumesFromIt) {
   EXPECT_THAT(rig.events, Not(Contains("Degraded"))) << "it starts as any job does";
 }
 
+TEST(Scenario, AJobThatIsResumedInTheSecondOfItsSuspensionIsNotDegraded) {
+  JobRig rig(2, 1000);
+  rig.job.spec.workers.min_replicas = 2;
+  rig.RunUntil(5s, [&] { return rig.Members().size() == 2; });
+  rig.job.spec.suspend = true;
+  rig.Reconcile();
+  ASSERT_TRUE(
+      rig.RunUntil(10s, [&] { return api::IsTrue(rig.job.status.conditions, api::kSuspended); }));
+  rig.job.spec.suspend = false;
+  rig.Reconcile();
+  const api::Condition* running = api::FindCondition(rig.job.status.conditions, api::kRunning);
+  const api::Condition* suspended = api::FindCondition(rig.job.status.conditions, api::kSuspended);
+  ASSERT_EQ(running->last_transition_time, suspended->last_transition_time);
+  EXPECT_EQ(running->reason, "Resuming");
+  ASSERT_TRUE(rig.RunUntil(5s, [&] { return rig.Members().size() == 2; }));
+  EXPECT_THAT(rig.events, Not(Contains("Degraded")));
+
+  rig.starts_workers = false;
+  for (FakeWorker* member : rig.Members()) rig.Kill(*member);
+  rig.Run(2s);
+  EXPECT_THAT(rig.events, Contains("Degraded")) << "it has run since";
+}
+
 TEST(Scenario, MembersEvaluateInTurnAfterDataEpochs) {
   JobRig rig(2, 20);
   ASSERT_TRUE(rig.RunUntil(60s, [&] { return Over(rig); }));
