@@ -16,9 +16,9 @@
 #include "operator/api/training_job.h"
 #include "operator/base/check.h"
 #include "operator/kube/http_api_client.h"
-#include "operator/kube/kubeconfig.h"
 #include "operator/training_job/apply.h"
 #include "operator/training_job/worker_pod.h"
+#include "tests/bench/bench_plane.h"
 #include "tests/cluster/control_plane.h"
 #include "tests/e2e/operator_process.h"
 #include "tests/operator/metrics/scrape.h"
@@ -162,15 +162,8 @@ int main(int argc, char** argv) {
   app.add_option("--workers", size.workers, "of each job");
   app.add_option("--rounds", rounds);
   CLI11_PARSE(app, argc, argv);
-  auto plane = cluster::ControlPlane::Start();
-  if (!plane.ok()) {
-    std::fprintf(stderr, "%s\n", std::string(plane.status().message()).c_str());
-    return 1;
-  }
-  GRAPEVINE_CHECK((*plane)->InstallCrds().ok());
-  const auto access = kube::FindAccess({.kubeconfig = (*plane)->kubeconfig()});
-  GRAPEVINE_CHECK(access.ok());
-  Bench bench(**plane, *access);
+  const BenchPlane server = StartBenchPlane();
+  Bench bench(*server.plane, server.access);
   for (int i = 0; i < rounds; ++i) {
     const double loop = bench.Loop(size);
     const double grapevine = bench.Operator(size);

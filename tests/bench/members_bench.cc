@@ -24,8 +24,8 @@
 #include "operator/base/mutex.h"
 #include "operator/controller/object_store.h"
 #include "operator/kube/http_api_client.h"
-#include "operator/kube/kubeconfig.h"
 #include "operator/training_job/apply.h"
+#include "tests/bench/bench_plane.h"
 #include "tests/cluster/control_plane.h"
 #include "tests/cluster/test_kubelet.h"
 #include "tests/e2e/operator_process.h"
@@ -337,15 +337,8 @@ int main(int argc, char** argv) {
   app.add_option("--rounds", rounds, "pods that are deleted, one after the other");
   app.add_option("--seconds", seconds, "of each measurement while nothing happens");
   CLI11_PARSE(app, argc, argv);
-  auto plane = cluster::ControlPlane::Start();
-  if (!plane.ok()) {
-    std::fprintf(stderr, "%s\n", std::string(plane.status().message()).c_str());
-    return 1;
-  }
-  GRAPEVINE_CHECK((*plane)->InstallCrds().ok());
-  const auto access = kube::FindAccess({.kubeconfig = (*plane)->kubeconfig()});
-  GRAPEVINE_CHECK(access.ok());
-  Bench bench(**plane, *access, jobs, workers);
+  const BenchPlane server = StartBenchPlane();
+  Bench bench(*server.plane, server.access, jobs, workers);
   bench.Idle("without workers", 5s, FromSeconds(seconds));
   bench.Connect();
   bench.Idle("with workers that report each second", 10s, FromSeconds(seconds));
