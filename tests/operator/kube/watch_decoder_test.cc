@@ -1,6 +1,5 @@
 #include "operator/kube/watch_decoder.h"
 
-#include <random>
 #include <string>
 #include <vector>
 
@@ -93,17 +92,6 @@ TEST(WatchDecoder, ALineWithoutAnEndIsBounded) {
   for (int i = 0; i < 100 && status.ok(); ++i) status = decoder.Feed(piece);
   EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss);
   EXPECT_LE(decoder.pending(), WatchDecoder::kMaxLine);
-}
-
-TEST(WatchDecoder, AnyBytesAreTakenOrRefused) {
-  std::mt19937_64 rng(3);
-  const std::string seed = kFrames;
-  for (int i = 0; i < 20'000; ++i) {
-    std::string bytes = seed;
-    for (int j = 0; j < 3; ++j) bytes[rng() % bytes.size()] = static_cast<char>(rng());
-    bytes.resize(rng() % (bytes.size() + 1));
-    (void)Decode(bytes, {bytes.size() / 2});
-  }
 }
 
 }  // namespace
