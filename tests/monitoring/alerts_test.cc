@@ -15,7 +15,8 @@ using nlohmann::json;
 std::vector<json> Alerts() {
   std::vector<json> alerts;
   for (const auto& path : FilesOf("monitoring/alerts", ".yaml")) {
-    for (const json& group : Load(path).at("groups")) {
+    const json file = Load(path);
+    for (const json& group : file.at("groups")) {
       for (const json& rule : group.at("rules")) alerts.push_back(rule);
     }
   }
@@ -39,7 +40,8 @@ TEST(Alerts, EachFiresInATest) {
   static const std::regex kFiring(R"re(ALERTS\{alertname="(\w+)", alertstate="firing")re");
   std::set<std::string> fired, named;
   for (const auto& path : FilesOf("tests/monitoring/alerts", ".yaml")) {
-    for (const json& test : Load(path).at("tests")) {
+    const json file = Load(path);
+    for (const json& test : file.at("tests")) {
       for (const json& query : test.at("promql_expr_test")) {
         for (const json& sample : query.at("exp_samples")) {
           const std::string labels = sample.at("labels");

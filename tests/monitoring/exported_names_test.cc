@@ -109,7 +109,8 @@ void AddDashboard(const std::filesystem::path& path, std::vector<Named>& named) 
 
 void AddAlerts(const std::filesystem::path& path, std::vector<Named>& named) {
   static const std::regex kLabel(R"(\$labels\.(\w+))");
-  for (const json& group : Load(path).at("groups")) {
+  const json file = Load(path);
+  for (const json& group : file.at("groups")) {
     for (const json& rule : group.at("rules")) {
       Named one{fmt::format("{}: {}", path.filename().string(), rule.at("alert").dump()),
                 ParseQuery(rule.at("expr").get<std::string>())};
