@@ -16,12 +16,8 @@ namespace grapevine::control {
 namespace {
 
 constexpr int kKeepaliveMs = 2000;
-// Between tries to connect, which gRPC spreads by a fifth more or less: so that none is a second
-// after a new leader serves, and not all come at once.
 constexpr int kReconnectMs = 100;
-constexpr int kMaxReconnectMs = 800;
-// Between streams of a hub that takes connections, and ends them.
-constexpr BackoffOptions kBackoff{.initial = 50ms, .factor = 2, .max = 1s, .jitter = 0.5};
+constexpr BackoffOptions kBackoff{.initial = 50ms, .factor = 2, .max = 2s, .jitter = 0.2};
 
 using Stream = ::grpc::ClientAsyncReaderWriter<proto::WorkerMessage, proto::HubMessage>;
 
@@ -40,7 +36,7 @@ std::shared_ptr<::grpc::Channel> MakeChannel(const std::string& address) {
   arguments.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, kReconnectMs);
   arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, kReconnectMs);
-  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, kMaxReconnectMs);
+  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 10 * kReconnectMs);
   return ::grpc::CreateCustomChannel(address, ::grpc::InsecureChannelCredentials(), arguments);
 }
 
@@ -171,8 +167,6 @@ void TopologyClient::Thread::RunPosted() {
 void TopologyClient::Thread::Dial() {
   state_ = State::kConnecting;
   call_ = std::make_unique<::grpc::ClientContext>();
-  // Else a stream fails while the channel waits to connect again, and waits on top of that.
-  call_->set_wait_for_ready(true);
   stream_ = stub_->AsyncSession(call_.get(), &queue_, ToTag(kConnected));
 }
 
