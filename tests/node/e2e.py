@@ -212,7 +212,7 @@ class GrapevineTest(unittest.TestCase):
         kubectl("delete", "-f", "examples/digits.yaml")
 
     def test_helm_test(self):
-        run("helm", "test", "grapevine", "--namespace", NAMESPACE, "--logs", timeout=400)
+        run("helm", "test", "grapevine", "--namespace", NAMESPACE, timeout=400)
 
 
 def show(*command):
